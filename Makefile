@@ -1,0 +1,96 @@
+# Every chore of the project. `make help` lists them; PYTHON chooses the interpreter (3.11 or newer):
+#   make demo PYTHON=python3.12
+# Each target makes the virtual environment that it needs and leaves it alone while nothing changed.
+
+PYTHON ?= python3
+# The measured tables (only `make data`, `train`, `validate` and `test-data` read them).
+export VARSIGMA_DATA ?= ../shared/data
+MODEL ?= dh7
+RECIPE ?= dh7
+
+# One environment per purpose: `.venv-demo` is the base install and holds no torch.
+DEV := .venv
+DEMO := .venv-demo
+DEV_READY := $(DEV)/.ready-$(notdir $(PYTHON))
+DEMO_READY := $(DEMO)/.ready-$(notdir $(PYTHON))
+BIN := $(DEV)/bin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo serve test test-data lint format bench data train validate wheel check-no-torch docker-lint docker-steps clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- use ---------------------------------------------------------------------------------------
+
+demo: $(DEMO_READY) ## score examples/ with a model of this repository and show the result
+	@mkdir -p build
+	$(DEMO)/bin/varsigma score examples/variants.vcf --reference examples/chr17.hg19.part.fa \
+	  --assembly GRCh37 --model $(MODEL) -o build/demo.vcf
+	@$(DEMO)/bin/python examples/show.py build/demo.vcf
+
+serve: $(DEMO_READY) ## answer HTTP requests on port 8000
+	$(DEMO)/bin/varsigma serve
+
+# --- check -------------------------------------------------------------------------------------
+
+test: $(DEV_READY) ## run the tests that need no measured tables
+	$(BIN)/python -m pytest -m "not data"
+
+test-data: $(DEV_READY) ## run the tests that read the measured tables in VARSIGMA_DATA
+	$(BIN)/python -m pytest -m data
+
+lint: $(DEV_READY) docker-lint ## ruff, mypy, shellcheck, hadolint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/shellcheck .ci/run
+
+format: $(DEV_READY) ## format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+check-no-torch: $(DEMO_READY) ## import and run the service where torch is not installed
+	$(DEMO)/bin/python -m tests.no_torch
+
+bench: $(DEMO_READY) ## two-strand scoring throughput beside raw ONNX Runtime
+	$(DEMO)/bin/python -m tests.bench_throughput --model $(MODEL)
+
+docker-lint: $(DEV_READY) ## lint the Dockerfile (hadolint's wheel exists for Linux x86-64)
+	@if [ -x $(BIN)/hadolint ]; then echo hadolint Dockerfile; $(BIN)/hadolint Dockerfile; \
+	 else echo "no hadolint for this platform: Dockerfile not linted"; fi
+
+docker-steps: $(DEV_READY) ## run the Dockerfile's steps in a clean folder, without Docker
+	$(BIN)/python .ci/docker_steps.py
+
+# --- build -------------------------------------------------------------------------------------
+
+data: $(DEV_READY) ## build the assay table from the measured tables
+	$(BIN)/varsigma-train data
+
+train: $(DEV_READY) ## train one recipe and export it to models/ (RECIPE=dh7)
+	$(BIN)/varsigma-train train $(RECIPE)
+	$(BIN)/varsigma-train export $(RECIPE)
+
+validate: $(DEV_READY) ## score the CAGI5 challenge with one model (MODEL=dh7)
+	$(BIN)/varsigma-train validate $(MODEL)
+
+wheel: $(DEV_READY) ## build dist/*.whl and dist/*.tar.gz, models included
+	$(BIN)/python -m build
+
+clean: ## remove environments, caches and what was built (never models/)
+	rm -rf $(DEV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find service training tests examples -name __pycache__ -prune -exec rm -rf {} +
+	rm -f examples/*.fai
+
+# --- environments ------------------------------------------------------------------------------
+
+$(DEMO_READY): EXTRAS :=
+$(DEV_READY): EXTRAS := [train,dev]
+$(DEMO_READY) $(DEV_READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "varsigma needs Python 3.11 or newer; say which: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".$(EXTRAS)"
+	@touch $@

@@ -1,0 +1,138 @@
+"""What can go wrong: a bad request raises an exception, a bad record has a `Status`.
+
+```
+ServiceError                  HTTP  type               raised by
+  ClientError
+    DecodingError              400  decoding_error     vcf, schemas
+    ModelNotFoundError         404  model_not_found    registry
+    RequestTooLargeError       413  request_too_large  app
+    ValidationError            422  validation_error   schemas, sequence, windows, scoring
+    InputFileError             422  input_file         reference, vcf, batch
+  ServerError
+    ModelContractError         500  model_contract     registry
+    DeviceError                500  device             registry
+    OverloadedError            503  overloaded         app
+```
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+
+class ServiceError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Attributes:
+      message: one line: what was required, what came, where.
+      detail: machine-readable particulars, or None.
+      code: HTTP status code of the class.
+      type: stable identifier of the class, the `type` of the error body.
+    """
+
+    code: ClassVar[int] = 500
+    type: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, detail: Mapping[str, Any] | None = None) -> None:
+        """Keep the message and its particulars."""
+        super().__init__(message)
+        self.message = message
+        self.detail = None if detail is None else dict(detail)
+
+    def body(self) -> dict[str, Any]:
+        """Return the one JSON shape of an error."""
+        return {"error": {"type": self.type, "message": self.message, "detail": self.detail}}
+
+
+class ClientError(ServiceError):
+    """The caller can put this right."""
+
+    code = 400
+    type = "client_error"
+
+
+class DecodingError(ClientError):
+    """Bytes are not the format that they should be."""
+
+    code = 400
+    type = "decoding_error"
+
+
+class ModelNotFoundError(ClientError):
+    """No model of that name."""
+
+    code = 404
+    type = "model_not_found"
+
+
+class RequestTooLargeError(ClientError):
+    """The request exceeds a stated limit."""
+
+    code = 413
+    type = "request_too_large"
+
+
+class ValidationError(ClientError):
+    """A well-formed request asks for something that is not allowed."""
+
+    code = 422
+    type = "validation_error"
+
+
+class InputFileError(ClientError):
+    """A FASTA or VCF file is missing, truncated, unreadable or of the wrong assembly."""
+
+    code = 422
+    type = "input_file"
+
+
+class ServerError(ServiceError):
+    """The operator can put this right."""
+
+
+class ModelContractError(ServerError):
+    """A model file does not keep the contract that this service reads."""
+
+    type = "model_contract"
+
+
+class DeviceError(ServerError):
+    """The device that was asked for is not in use."""
+
+    type = "device"
+
+
+class OverloadedError(ServerError):
+    """Too much work is waiting; try again later."""
+
+    code = 503
+    type = "overloaded"
+
+
+class Status(StrEnum):
+    """What became of one ALT: scored, or why not. Never raised.
+
+    Attributes:
+      reason: one line for a person.
+    """
+
+    reason: str
+
+    OK = "ok", "scored"
+    NO_ALT = "no_alt", "there is no ALT allele to score"
+    UNKNOWN_CONTIG = "unknown_contig", "the reference has no such contig"
+    REF_MISMATCH = "ref_mismatch", "REF differs from the reference sequence"
+    SYMBOLIC_ALT = "symbolic_alt", "a symbolic ALT has no sequence to score"
+    STAR_ALT = "star_alt", "ALT * stands for a deletion described by another record"
+    BREAKEND_ALT = "breakend_alt", "breakends are not scored"
+    NON_ACGTN = "non_acgtn", "an allele is empty or has a letter other than ACGTN"
+    WINDOW_OFF_CONTIG = "window_off_contig", "the variant lies outside the known sequence"
+    ALLELE_TOO_LONG = "allele_too_long", "the change is too long for the model's window"
+    MODEL_NAN = "model_nan", "the model returned NaN, infinity or a sigma that is not positive"
+
+    def __new__(cls, value: str, reason: str) -> Self:
+        """Make a member whose value is the stable identifier."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.reason = reason
+        return member

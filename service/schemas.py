@@ -1,0 +1,245 @@
+"""JSON bodies of the HTTP interface: `bytes -> ScoreRequest` and `Scores -> ScoreResponse`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic.fields import FieldInfo
+
+from service.errors import Status
+from service.fields import EFFECT_FIELDS, numbers
+from service.scoring import Scores, ScoringOptions
+from service.variants import Variant
+
+_MAX_POS = 2**31 - 1
+_MAX_SHIFTS = 9
+
+ItemId = Annotated[str, Field(max_length=256, description="Returned with the result")]
+Allele = Annotated[str, Field(min_length=1)]
+
+
+class Body(BaseModel):
+    """Base of the request bodies: a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VariantBody(Body):
+    """A variant as a VCF writes it, with one ALT."""
+
+    contig: Annotated[str, Field(min_length=1, max_length=256, examples=["chr1"])]
+    pos: Annotated[
+        StrictInt, Field(ge=0, le=_MAX_POS, description="1-based position of the first REF base")
+    ]
+    ref: Allele
+    alt: Allele
+    id: ItemId | None = None
+
+    def variant(self) -> Variant:
+        """Return the core's type."""
+        return Variant(self.contig, self.pos, self.ref, self.alt)
+
+
+class SequencePair(Body):
+    """Two sequences of at most one window, without a genome."""
+
+    ref: Allele
+    alt: Allele
+    id: ItemId | None = None
+
+
+class ScoreRequest(Body):
+    """What to score and how; options left out are the server's."""
+
+    model: Annotated[
+        str | None,
+        Field(max_length=256, description="Name of a served model; default: the first one served"),
+    ] = None
+    variants: Annotated[
+        list[VariantBody] | None, Field(description="Variants on the server's reference")
+    ] = None
+    sequences: Annotated[
+        list[SequencePair] | None, Field(description="Pairs of sequences, ref and alt")
+    ] = None
+    strands: Annotated[StrictInt | None, Field(ge=1, le=2)] = None
+    shifts: Annotated[list[StrictInt] | None, Field(min_length=1, max_length=_MAX_SHIFTS)] = None
+    coverage: Annotated[float | None, Field(gt=0, lt=1)] = None
+
+    @model_validator(mode="after")
+    def _has_one_kind(self) -> Self:
+        if (self.variants is None) == (self.sequences is None):
+            raise ValueError("give either 'variants' or 'sequences'")
+        return self
+
+    @property
+    def items(self) -> Sequence[VariantBody | SequencePair]:
+        """Inputs, whichever kind they are."""
+        return self.variants if self.variants is not None else self.sequences or []
+
+    def options(self, defaults: ScoringOptions) -> ScoringOptions:
+        """Return the scoring options with the defaults filled in."""
+        return ScoringOptions(
+            strands=self.strands or defaults.strands,
+            shifts=tuple(self.shifts) if self.shifts else defaults.shifts,
+            coverage=self.coverage or defaults.coverage,
+            batch_size=defaults.batch_size,
+        )
+
+
+def _described(name: str) -> FieldInfo:
+    meaning = next(field.meaning for field in EFFECT_FIELDS if field.name == name)
+    description = f"{meaning.format(interval='requested')}; null where it is not defined"
+    return FieldInfo(description=description)
+
+
+class TargetEffect(BaseModel):
+    """Effect on one target with its uncertainty, log2(RNA/DNA): the numbers of `EFFECT_FIELDS`."""
+
+    effect: Annotated[float | None, _described("effect")]
+    sd: Annotated[float | None, _described("sd")]
+    lower: Annotated[float | None, _described("lower")]
+    upper: Annotated[float | None, _described("upper")]
+    p_sign: Annotated[float | None, _described("p_sign")]
+    epistemic: Annotated[float | None, _described("epistemic")]
+    representation: Annotated[float | None, _described("representation")]
+    aleatoric: Annotated[float | None, _described("aleatoric")]
+
+
+class ScoredItem(BaseModel):
+    """Outcome for one input."""
+
+    index: Annotated[int, Field(description="0-based place of the input in the request")]
+    id: str | None
+    status: Status
+    reason: Annotated[str | None, Field(description="Why there is no score; null where there is")]
+    targets: Annotated[
+        dict[str, TargetEffect] | None,
+        Field(description="Numbers by target; null where the input could not be scored"),
+    ]
+
+
+class ScoreResponse(BaseModel):
+    """One outcome per input, in order, and what made them."""
+
+    provenance: dict[str, Any]
+    calibrated: Annotated[
+        bool, Field(description="Whether measured variant effects set the width of the intervals")
+    ]
+    results: list[ScoredItem]
+
+    @staticmethod
+    def content(
+        items: Sequence[VariantBody | SequencePair],
+        scores: Scores,
+        *,
+        targets: Sequence[str],
+        provenance: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Return the response for N inputs as JSON types, without any NaN."""
+        names = [field.name for field in EFFECT_FIELDS]
+        results = [
+            {
+                "index": index,
+                "id": item.id,
+                "status": status.value,
+                "reason": None if status is Status.OK else status.reason,
+                "targets": {
+                    target: {
+                        name: None if value != value else value  # noqa: PLR0124  (NaN)
+                        for name, value in zip(names, values, strict=True)
+                    }
+                    for target, values in zip(targets, rows, strict=True)
+                }
+                if status is Status.OK
+                else None,
+            }
+            for index, (item, status, rows) in enumerate(
+                zip(items, scores.status, numbers(scores.effects).tolist(), strict=True)
+            )
+        ]
+        return {
+            "provenance": dict(provenance),
+            "calibrated": scores.calibrated,
+            "results": results,
+        }
+
+
+class Headline(BaseModel):
+    """The one metric that a list of models shows."""
+
+    name: str
+    value: float
+
+
+class ModelSummary(BaseModel):
+    """A model in a list; its card says the rest."""
+
+    name: str
+    summary: str
+    targets: list[str]
+    window: Annotated[int, Field(description="Bases that the model reads")]
+    members: Annotated[int, Field(description="Networks in the ensemble")]
+    units: str
+    calibrated: bool
+    headline: Headline | None
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> Self:
+        """Read a card; `metrics.headline`, if it is there, has `name` and `value`."""
+        return cls(
+            **{key: card[key] for key in ("name", "summary", "window", "members", "units")},
+            targets=[target["name"] for target in card["targets"]],
+            calibrated=card["calibration"] is not None,
+            headline=(card["metrics"] or {}).get("headline"),
+        )
+
+
+class Limits(BaseModel):
+    """What one request may ask for."""
+
+    max_items: int
+    max_body_bytes: int
+    max_shifts: int = _MAX_SHIFTS
+
+
+class ModelList(BaseModel):
+    """The served models, the default one first."""
+
+    models: list[ModelSummary]
+    limits: Limits
+
+
+class ReadyModel(BaseModel):
+    """A loaded model and where it runs."""
+
+    name: str
+    providers: Annotated[list[str], Field(description="What ONNX Runtime uses, preferred first")]
+
+
+class Ready(BaseModel):
+    """The service answers requests."""
+
+    status: str = "ready"
+    models: list[ReadyModel]
+    reference: Annotated[str | None, Field(description="File name of the reference")]
+    assembly: str | None
+
+
+class Live(BaseModel):
+    """The process runs."""
+
+    status: str = "live"
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    type: Annotated[str, Field(description="Stable identifier")]
+    message: Annotated[str, Field(description="One line for a person")]
+    detail: dict[str, Any] | None
+
+
+class ErrorBody(BaseModel):
+    """The one shape of every error."""
+
+    error: ErrorDetail

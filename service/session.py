@@ -1,0 +1,94 @@
+"""Bytes of an ONNX file -> an ONNX Runtime session on the device that was asked for."""
+
+import ctypes
+import sys
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Literal, TypeAlias, get_args
+
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from service.errors import DeviceError, ModelContractError, ValidationError
+
+Device: TypeAlias = Literal["cpu", "cuda", "auto"]
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+# TF32 has 10 bits of mantissa, and effects are small differences of near-equal numbers.
+# HEURISTIC spares the search that cuDNN otherwise runs at every new batch size.
+_CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+_REMEDY = "install the extra varsigma[cuda] on a machine with an NVIDIA driver, or use device cpu"
+ORT_ERRORS: tuple[type[Exception], ...] = (
+    ort_errors.EPFail,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+
+
+def open_session(content: bytes, device: Device, threads: int | None) -> ort.InferenceSession:
+    """Open a model on a device; `get_providers()` of the result says where it runs.
+
+    Args:
+      content: the ONNX file.
+      device: cpu; cuda, an error where CUDA does not run it; auto, CUDA where that works.
+      threads: threads inside one operator on the CPU, None for one per core.
+
+    Raises:
+      DeviceError: CUDA was asked for and is not in use.
+      ModelContractError: the bytes are not a model that ONNX Runtime can run.
+      ValidationError: a device of another name.
+    """
+    if device not in get_args(Device):
+        raise ValidationError(f"the device must be cpu, cuda or auto, got {device!r}")
+    if device == "cpu" or (device == "auto" and not has_cuda()):
+        return _session(content, [CPU], threads)
+    if CUDA not in ort.get_available_providers():
+        raise DeviceError(f"this ONNX Runtime has no CUDA: {_REMEDY}")
+    with redirect_stdout(StringIO()):  # it prints what it does not find
+        ort.preload_dlls()
+    try:
+        session = _session(content, [(CUDA, _CUDA_OPTIONS), CPU], threads)
+    except ModelContractError as error:
+        if device == "auto":
+            return _session(content, [CPU], threads)
+        raise DeviceError(f"the model does not start on CUDA ({error}): {_REMEDY}") from error
+    if device == "cuda" and session.get_providers()[0] != CUDA:
+        raise DeviceError(f"ONNX Runtime could not load CUDA and fell back to the CPU: {_REMEDY}")
+    return session
+
+
+def _session(
+    content: bytes, providers: list[str | tuple[str, dict[str, str]]], threads: int | None
+) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    try:
+        # Its own fallback would print and carry on elsewhere; that decision is made above.
+        return ort.InferenceSession(
+            content, sess_options=options, providers=providers, enable_fallback=0
+        )
+    except ORT_ERRORS as error:
+        raise ModelContractError(f"ONNX Runtime cannot load it: {first_line(error)}") from error
+
+
+def has_cuda() -> bool:
+    """Say whether CUDA is worth a try: without a driver, ONNX Runtime fails loudly."""
+    if CUDA not in ort.get_available_providers():
+        return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a message, which may hold a stack trace."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

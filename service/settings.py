@@ -1,0 +1,102 @@
+"""Names and defaults of every setting. Priority: command line > environment > default.
+
+Option `--max-items`, variable `VARSIGMA_MAX_ITEMS` and attribute `max_items` are one setting.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.errors import ValidationError
+from service.scoring import ScoringOptions
+from service.session import Device
+
+ENV_PREFIX = "VARSIGMA_"
+
+
+def _split(value: object) -> object:
+    """Read `a,b` as two; leave what is no text alone."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("each may be given once only")
+    return values
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_different)]
+Shifts = Annotated[
+    tuple[int, ...],
+    NoDecode,
+    BeforeValidator(_split),
+    AfterValidator(_different),
+    Field(min_length=1),
+]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, checked."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    models: Path | None = Field(
+        None, description="folder of models; default: the models that come with varsigma"
+    )
+    model: Names = Field(
+        (), description="model to score with; serve takes several, default all of them"
+    )
+    reference: Path | None = Field(None, description="indexed FASTA of the genome")
+    assembly: Literal["GRCh37", "GRCh38"] | None = Field(
+        None, description="GRCh37 or GRCh38; checked against contig lengths"
+    )
+    device: Device = Field("auto", description="auto, cpu or cuda")
+    threads: int | None = Field(None, ge=1, description="inference threads; default: all cores")
+    strands: int = Field(2, ge=1, le=2, description="score the plus strand only (1) or both (2)")
+    shifts: Shifts = Field((0,), description="window shifts to average over, such as 0,-10,10")
+    coverage: float = Field(0.9, gt=0, lt=1, description="probability inside the interval")
+    batch_size: int = Field(256, ge=1, description="sequences per run of the model")
+    mismatch_share: float = Field(
+        0.1, gt=0, le=1, description="share of REF mismatches that puts the assembly in doubt"
+    )
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    max_body_bytes: int = Field(8 << 20, ge=1, description="largest request body")
+    max_items: int = Field(1000, ge=1, description="most variants or sequence pairs per request")
+    max_waiting: int = Field(64, ge=1, description="requests in progress before new ones get 503")
+    debug: bool = Field(False, description="show tracebacks")
+
+    def scoring_options(self) -> ScoringOptions:
+        """Return the settings that the scorer reads."""
+        return ScoringOptions(
+            strands=self.strands,
+            shifts=self.shifts,
+            coverage=self.coverage,
+            batch_size=self.batch_size,
+        )
+
+
+def load_settings(**given: object) -> Settings:
+    """Return the settings: what is given and not None, else the environment, else the default.
+
+    Raises:
+      ValidationError: a value is not allowed; the message names the option and the variable.
+    """
+    stated = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**stated)  # type: ignore[arg-type]  # checked by pydantic
+    except pydantic.ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        name = str(problem["loc"][0])
+        option = f"--{name.replace('_', '-')}"
+        where = option if name in stated else f"{ENV_PREFIX}{name.upper()} (or {option})"
+        raise ValidationError(
+            f"{where}: {problem['msg']}, got {problem['input']!r}", detail={"setting": name}
+        ) from None

@@ -1,0 +1,64 @@
+"""Fixtures that every test may use: a tiny genome, toy models, the measured data."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from service.reference import Reference
+from service.registry import Model, Registry
+from service.session import has_cuda
+from tests.genomes import CHR1, CHR_M, write_fasta
+from tests.toy_models import SumModel, write_model
+
+# The clock of a busy machine is no property of the code.
+settings.register_profile("varsigma", deadline=None)
+settings.load_profile("varsigma")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what needs a GPU where there is none."""
+    if item.get_closest_marker("gpu") and not has_cuda():
+        pytest.skip("no CUDA here")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of the measured tables."""
+    default = Path(__file__).parents[1] / "../shared/data"
+    folder = Path(os.environ.get("VARSIGMA_DATA", default)).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no measured data at {folder}; set VARSIGMA_DATA")
+    return folder
+
+
+@pytest.fixture
+def tiny_fasta(tmp_path: Path) -> Path:
+    """A FASTA of chr1 (103 bases, partly lower case) and chrM, in lines of 30."""
+    path = tmp_path / "tiny.fa"
+    chr1 = CHR1[:40] + CHR1[40:60].lower() + CHR1[60:]
+    return write_fasta(path, {"chr1": chr1, "chrM": CHR_M})
+
+
+@pytest.fixture
+def reference(tiny_fasta: Path) -> Iterator[Reference]:
+    """The tiny genome, opened; its assembly is not stated."""
+    with Reference.open(tiny_fasta) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def toy_models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models: `sum` (3 members, K562 and HepG2) and `sum_one` (one member, K562); W is 20."""
+    folder = tmp_path_factory.mktemp("models")
+    write_model(folder)
+    write_model(folder, SumModel(members=1, targets=("K562",)), name="sum_one")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_model(toy_models_dir: Path) -> Model:
+    """The model `sum` on one thread of the CPU."""
+    return Registry(toy_models_dir).load("sum", threads=1)

@@ -1,0 +1,228 @@
+"""A file in, a file out: every ALT accounted for, the same scores however the file is packed."""
+
+import gzip
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service import batch
+from service.batch import chunks, score_file
+from service.errors import InputFileError, Status
+from service.fields import EFFECT_FIELDS, texts
+from service.output import Output, OutputFormat
+from service.reference import Reference
+from service.scoring import Scorer
+from service.source import Source
+from service.summary import Summary
+from service.vcf import Passed, Record, parse_line
+from tests.service.cohort import HEADER, Cohort, read_lines, write_packed
+
+WAYS = list(product((b"\n", b"\r\n"), ("plain", "bgzip"), (True, False)))
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory) -> Cohort:
+    return Cohort(tmp_path_factory.mktemp("cohort") / "genome.fa")
+
+
+@pytest.fixture(scope="module")
+def scorer(cohort, toy_model):
+    with Reference.open(cohort.fasta) as reference:
+        yield Scorer(toy_model, reference)
+
+
+def run(vcf: Path, out: Path, scorer: Scorer, style: OutputFormat = OutputFormat.VCF) -> Summary:
+    packed = style.is_compressed
+    with Source(str(vcf)) as source, Output(str(out), is_compressed=packed) as output:
+        return score_file(source, output, scorer, style=style)
+
+
+def ours(line: bytes) -> bytes:
+    """What varsigma added to a record."""
+    return line.rstrip(b"\r\n").split(b"\t")[7].partition(b"VARSIGMA_STATUS=")[2]
+
+
+@pytest.mark.parametrize(("eol", "packing", "has_chr"), WAYS)
+def test_1000_variants_of_all_kinds_give_1000_outputs(
+    tmp_path, cohort, scorer, eol, packing, has_chr
+):
+    vcf = cohort.write(tmp_path / "in.vcf", eol=eol, has_chr=has_chr, packing=packing)
+    style = OutputFormat.VCF_GZ if packing == "bgzip" else OutputFormat.VCF
+    summary = run(vcf, tmp_path / "out", scorer, style)
+    lines = read_lines(tmp_path / "out")
+
+    n_header = len(lines) - len(cohort.lines)
+    before = [line + eol for line in cohort.records(has_chr=has_chr)]
+    assert [line for line in lines[:n_header] if not line.startswith((b"##vars", b"##INFO=<ID=V"))]
+    statuses = [ours(line).partition(b";")[0].decode() for line in lines[n_header:]]
+    assert ",".join(statuses).split(",") == cohort.statuses
+    assert summary.n_alts == len(cohort.statuses) == 1000
+    assert len(set(cohort.statuses)) == len(Status) - 1, "every kind but a broken model"
+    assert summary.exit_code == 0
+    for line, old in zip(lines[n_header:], before, strict=True):
+        new_columns, old_columns = line.split(b"\t"), old.split(b"\t")
+        info = new_columns.pop(7).removesuffix(ours(line)).removesuffix(b"VARSIGMA_STATUS=")
+        old_info = old_columns.pop(7)
+        assert new_columns == old_columns
+        assert info == (b"" if old_info == b"." else old_info + b";")
+
+
+def test_every_way_to_write_the_file_gives_the_same_scores(tmp_path, cohort, scorer):
+    added = set()
+    for number, (eol, packing, has_chr) in enumerate(WAYS):
+        vcf = cohort.write(tmp_path / "in.vcf", eol=eol, has_chr=has_chr, packing=packing)
+        out = tmp_path / f"{number}.vcf"
+        run(vcf, out, scorer)
+        lines = [line for line in read_lines(out) if not line.startswith(b"#")]
+        added.add(tuple(ours(line) for line in lines))
+    assert len(added) == 1
+
+    variants = [
+        variant
+        for number, line in enumerate(cohort.records())
+        for variant in parse_line(line + b"\n", number).variants
+    ]
+    [found] = added
+    effects = [
+        value
+        for line in found
+        for value in dict(part.split(b"=") for part in b"=".join((b"S", line)).split(b";"))[
+            b"VARSIGMA_K562_EFFECT"
+        ].split(b",")
+    ]
+    expected = [row[0].encode() for row in texts(scorer.score(variants).effects)]
+    assert effects == expected
+    assert [value == b"." for value in effects] == [s is not Status.OK for s in cohort.statuses]
+
+
+def test_a_score_that_can_be_counted_by_hand(tmp_path, cohort, scorer):
+    # In the toy model a base at index i of 20 adds (i + 1) * weight, A 1, C 2, G 4, T 8, and the
+    # three members scale by 1, 2, 3. The variant has index 10 on both strands: A>C there adds
+    # 11 * (2 - 1) on the plus strand and, as T>G, 11 * (4 - 8) on the minus strand.
+    pos = cohort.genome["chr1"].index("A", 100) + 1
+    line = f"chr1\t{pos}\t.\tA\tC\t.\t.\t.\n".encode()
+    vcf = write_packed(tmp_path / "in.vcf", HEADER[-1] + b"\n" + line, "plain")
+    run(vcf, tmp_path / "out.vcf", scorer)
+    info = dict(part.split(b"=") for part in read_lines(tmp_path / "out.vcf")[-1].split(b";")[1:])
+    plus, minus = 11 * (2 - 1), 11 * (4 - 8)
+    assert float(info[b"VARSIGMA_K562_EFFECT"]) == 2 * (plus + minus) / 2
+    assert float(info[b"VARSIGMA_HEPG2_EFFECT"]) == 2 * 2 * (plus + minus) / 2
+    assert float(info[b"VARSIGMA_K562_EPISTEMIC"]) == abs(plus + minus) / 2
+
+
+@pytest.mark.parametrize("style", [OutputFormat.VCF, OutputFormat.TSV])
+def test_chunks_do_not_show(tmp_path, cohort, scorer, monkeypatch, style):
+    vcf = cohort.write(tmp_path / "in.vcf")
+    run(vcf, tmp_path / "whole", scorer, style)
+    for max_alts in (1, 7, 400):
+        monkeypatch.setattr(batch, "chunks", partial(chunks, max_alts=max_alts))
+        run(vcf, tmp_path / "chunked", scorer, style)
+        assert (tmp_path / "chunked").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_scoring_a_scored_file_again_changes_nothing(tmp_path, cohort, scorer):
+    run(cohort.write(tmp_path / "in.vcf"), tmp_path / "once.vcf", scorer)
+    summary = run(tmp_path / "once.vcf", tmp_path / "twice.vcf", scorer)
+    assert summary.is_rescored
+    assert (tmp_path / "twice.vcf").read_bytes() == (tmp_path / "once.vcf").read_bytes()
+
+
+def test_a_table_has_a_row_per_alt(tmp_path, cohort, scorer):
+    run(cohort.write(tmp_path / "in.vcf"), tmp_path / "out.tsv.gz", scorer, OutputFormat.TSV_GZ)
+    rows = [line for line in read_lines(tmp_path / "out.tsv.gz") if not line.startswith(b"#")]
+    names, *cells = [row.rstrip(b"\n").split(b"\t") for row in rows]
+    assert [row[names.index(b"status")].decode() for row in cells] == cohort.statuses
+    assert {len(row) for row in cells} == {7 + 2 * len(EFFECT_FIELDS)}
+
+
+def test_malformed_records_stop_no_neighbour(tmp_path, cohort, scorer):
+    good = cohort.records()[:6]
+    bad = [b"chr1\t5", b"chr1\tfive\t.\tA\tC\t.\t.\t.", b""]
+    lines = [*HEADER, *good[:2], bad[0], *good[2:4], bad[1], bad[2], *good[4:]]
+    vcf = write_packed(tmp_path / "in.vcf", b"".join(line + b"\n" for line in lines), "plain")
+    summary = run(vcf, tmp_path / "out.vcf", scorer)
+    out = [line for line in read_lines(tmp_path / "out.vcf") if not line.startswith(b"#")]
+    assert [line.rstrip(b"\n") for line in out if b"VARSIGMA_" not in line] == bad
+    assert [b"VARSIGMA_" in line for line in out] == [1, 1, 0, 1, 1, 0, 0, 1, 1]
+    assert (summary.n_records, summary.n_malformed, summary.exit_code) == (6, 2, 3)
+    assert [number for number, _ in summary.problems] == [6, 9]
+
+
+@pytest.mark.parametrize("packing", ["gzip", "plain"])
+def test_a_truncated_file_keeps_what_was_scored(tmp_path, cohort, scorer, packing):
+    vcf = cohort.write(tmp_path / "in.vcf", packing=packing)
+    n_cut = 12 if packing == "gzip" else len(cohort.records()[-1]) // 2
+    vcf.write_bytes(vcf.read_bytes()[:-n_cut])
+    whole = cohort.write(tmp_path / "whole.vcf")
+    run(whole, tmp_path / "whole.out", scorer)
+    with pytest.raises(InputFileError, match="truncated") as error:
+        run(vcf, tmp_path / "out.vcf", scorer)
+    partial_file = tmp_path / "out.vcf.partial"
+    assert str(partial_file) in error.value.__notes__[0]
+    assert not (tmp_path / "out.vcf").exists()
+    kept = read_lines(partial_file)
+    assert kept == read_lines(tmp_path / "whole.out")[: len(kept)]
+    assert len(kept) >= len(cohort.lines), "only the line that was cut is missing"
+
+
+def test_progress_counts_bytes_and_alts(tmp_path, cohort, scorer, monkeypatch):
+    vcf = cohort.write(tmp_path / "in.vcf", packing="bgzip")
+    monkeypatch.setattr(batch, "chunks", partial(chunks, max_alts=300))
+    seen: list[tuple[int, int]] = []
+    with (
+        Source(str(vcf)) as source,
+        Output(str(tmp_path / "out.vcf"), is_compressed=False) as output,
+    ):
+        score_file(
+            source,
+            output,
+            scorer,
+            style=OutputFormat.VCF,
+            on_progress=lambda *progress: seen.append(progress),
+        )
+    assert len(seen) == 4
+    assert seen == sorted(seen)
+    assert seen[-1] == (vcf.stat().st_size, 1000)
+
+
+LINES = st.lists(
+    st.one_of(
+        st.integers(1, 5).map(lambda n: b"1\t7\t.\tA\t" + b",".join([b"C"] * n) + b"\t.\t.\t.\n"),
+        st.integers(0, 50).map(lambda n: b"x" * n + b"\n"),
+    ).map(lambda line: parse_line(line, 1)),
+    max_size=40,
+)
+
+
+@given(LINES, st.integers(1, 9), st.integers(1, 200))
+def test_chunks_keep_every_line_and_are_bounded(lines, max_alts, max_bytes):
+    grouped = list(chunks(lines, max_alts=max_alts, max_bytes=max_bytes))
+    assert [line for chunk in grouped for line in chunk] == lines
+    for chunk in grouped:
+        assert chunk
+        alts = [len(line.variants) if isinstance(line, Record) else 1 for line in chunk]
+        assert sum(alts[:-1]) < max_alts
+        assert sum(line.n_bytes for line in chunk[:-1]) < max_bytes
+
+
+def test_lines_before_an_error_come_out_before_the_error():
+    def broken():
+        yield Passed(1, b"a\n", None)
+        raise InputFileError("cut")
+
+    grouped = chunks(broken())
+    assert [line.line for line in next(grouped)] == [b"a\n"]
+    with pytest.raises(InputFileError, match="cut"):
+        next(grouped)
+
+
+def test_thousands_of_samples_do_not_fill_the_memory():
+    line = b"1\t7\t.\tA\tC\t.\t.\t.\tGT" + b"\t0/1:35:99" * 3000 + b"\n"
+    parsed = [parse_line(line, number) for number in range(2000)]
+    sizes = [sum(x.n_bytes for x in chunk) for chunk in chunks(parsed, max_bytes=1 << 20)]
+    assert max(sizes) < (1 << 20) + len(line)
+    assert gzip.compress(line) != line

@@ -1,0 +1,378 @@
+"""The command line: what it prints, its exit codes, and one clear line for every failure."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pysam
+import pytest
+
+from service.cli import run
+from service.settings import ENV_PREFIX, Settings
+from tests.service.cohort import HEADER, Cohort, read_lines, write_packed
+from tests.toy_models import SumModel, write_model
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "service.cli"]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"{ENV_PREFIX}{name.upper()}", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory) -> Cohort:
+    return Cohort(tmp_path_factory.mktemp("cohort") / "genome.fa")
+
+
+@pytest.fixture
+def vcf(cohort, tmp_path) -> Path:
+    return cohort.write(tmp_path / "in.vcf")
+
+
+@pytest.fixture
+def options(cohort, toy_models_dir) -> list[str]:
+    return [
+        "--reference", str(cohort.fasta), "--models", str(toy_models_dir), "--model", "sum",
+        "--threads", "1",
+    ]  # fmt: skip
+
+
+def assert_one_line(text: str, *parts: str) -> None:
+    assert text.startswith("error: ")
+    assert text.count("\n") == 1
+    assert text.endswith("\n")
+    assert "Traceback" not in text
+    for part in parts:
+        assert part in text
+
+
+def fails(capsys, arguments: list, *parts: str, code: int = 1) -> None:
+    """Check that a command line fails with one line that names these parts."""
+    assert run([str(argument) for argument in arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert_one_line(err, *parts)
+
+
+def test_score_writes_the_file_and_a_summary(capsys, tmp_path, vcf, options, cohort):
+    out = tmp_path / "out.vcf.gz"
+    assert run(["score", str(vcf), "-o", str(out), *options]) == 0
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
+    assert "1,000 ALTs" in stderr
+    assert f"{cohort.statuses.count('star_alt')}" in stderr
+    assert "NOT calibrated" in stderr
+    assert "research use only" in stderr
+    assert stderr.count("--assembly GRCh37 or GRCh38") == 1
+    with pysam.VariantFile(str(out)) as scored:
+        assert sum(len(record.alts or ()) or 1 for record in scored) == 1000
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.vcf", "out.vcf.gz"]
+
+
+def test_a_sorted_gz_output_can_be_indexed(tmp_path, options, cohort):
+    pos = cohort.genome["chr1"].index("A", 200) + 1
+    lines = [*HEADER, f"chr1\t{pos}\t.\tA\tC\t.\t.\t.\tGT\t0/1\t0/1".encode()]
+    content = b"".join(line + b"\n" for line in lines)
+    vcf = write_packed(tmp_path / "in.vcf.gz", content, "gzip")
+    assert run(["score", str(vcf), "-o", str(tmp_path / "out.vcf.gz"), *options]) == 0
+    pysam.tabix_index(str(tmp_path / "out.vcf.gz"), preset="vcf")
+    with pysam.VariantFile(str(tmp_path / "out.vcf.gz")) as scored:
+        [record] = scored.fetch("chr1", pos - 1, pos)
+        assert record.info["VARSIGMA_STATUS"] == ("ok",)
+
+
+def test_options_reach_scores_and_provenance(tmp_path, vcf, options):
+    out = tmp_path / "out.vcf"
+    more = ["--strands", "1", "--shifts", "-2,0,2", "--coverage", "0.5", "--batch-size", "64"]
+    assert run(["score", str(vcf), "-o", str(out), *options, *more]) == 0
+    text = out.read_text()
+    assert (
+        '##varsigma=<ID=options,Value="strands=1 shifts=-2,0,2 coverage=0.5 batch_size=64">' in text
+    )
+    assert "the 50% interval" in text
+    for fact in ("model", "model_sha256", "providers", "assembly", "calibrated", "use"):
+        assert f"##varsigma=<ID={fact}," in text
+
+
+def test_fast_is_one_pass(tmp_path, vcf, options):
+    arguments = ["score", str(vcf), "-o", str(tmp_path / "fast.vcf"), *options, "--fast"]
+    assert run(arguments) == 0
+    text = (tmp_path / "fast.vcf").read_text()
+    assert "strands=1 shifts=0 " in text
+    assert "VARSIGMA_K562_REPRESENTATION=.;" in text, "one pass has no spread"
+
+
+def test_the_environment_gives_what_the_command_line_leaves_out(
+    monkeypatch, tmp_path, vcf, cohort, toy_models_dir
+):
+    values = {"REFERENCE": cohort.fasta, "MODELS": toy_models_dir, "MODEL": "sum", "STRANDS": "1"}
+    for name, value in values.items():
+        monkeypatch.setenv(f"VARSIGMA_{name}", str(value))
+    assert run(["score", str(vcf), "-o", str(tmp_path / "out.tsv")]) == 0
+    assert b"strands=1 " in b"".join(read_lines(tmp_path / "out.tsv"))
+    assert run(["score", str(vcf), "-o", str(tmp_path / "out.tsv"), "--strands", "2"]) == 0
+    assert b"strands=2 " in b"".join(read_lines(tmp_path / "out.tsv"))
+
+
+def test_the_only_model_needs_no_name(tmp_path, vcf, cohort):
+    write_model(tmp_path / "models")
+    arguments = ["--reference", str(cohort.fasta), "--models", str(tmp_path / "models")]
+    assert run(["score", str(vcf), "-o", str(tmp_path / "out.vcf"), *arguments]) == 0
+
+
+def test_malformed_records_exit_with_3_and_nothing_scored_with_4(capsys, tmp_path, options, vcf):
+    head = b"".join(line + b"\n" for line in HEADER)
+    bad = write_packed(tmp_path / "bad.vcf", vcf.read_bytes() + b"chr1\t7\n", "plain")
+    assert run(["score", str(bad), "-o", str(tmp_path / "out.vcf"), *options]) == 3
+    assert "1 malformed records" in capsys.readouterr().err
+    assert (tmp_path / "out.vcf").exists()
+
+    other = b"chrQ\t7\t.\tA\tC\t.\t.\t.\tGT\t0/1\t0/1\n"
+    unknown = write_packed(tmp_path / "unknown.vcf", head + other, "plain")
+    assert run(["score", str(unknown), "-o", str(tmp_path / "out4.vcf"), *options]) == 4
+    err = capsys.readouterr().err
+    assert "nothing was scored: 1 of 1 ALTs are unknown_contig" in err
+    assert "chrQ" in err
+    assert b"VARSIGMA_STATUS=unknown_contig" in (tmp_path / "out4.vcf").read_bytes()
+
+    empty = write_packed(tmp_path / "none.vcf", head, "plain")
+    assert run(["score", str(empty), "-o", str(tmp_path / "out0.vcf"), *options]) == 0
+
+
+def test_another_assembly_shows_in_the_summary(capsys, tmp_path, options, vcf):
+    wrong = Cohort(tmp_path / "other.fa", seed=2)
+    arguments = [*options, "--reference", str(wrong.fasta)]
+    assert run(["score", str(vcf), "-o", str(tmp_path / "out.vcf"), *arguments]) == 0
+    assert "wrong assembly?" in capsys.readouterr().err
+
+
+def test_input_errors_are_one_line(capsys, tmp_path, options, vcf, cohort):
+    out = tmp_path / "out.vcf"
+
+    def score(source, *more):
+        return ["score", source, "-o", out, *options, *more]
+
+    (tmp_path / "empty.vcf").touch()
+    (tmp_path / "text.vcf").write_text("hello\nworld\n")
+    packed = cohort.write(tmp_path / "cut.vcf.gz", packing="bgzip")
+    packed.write_bytes(packed.read_bytes()[:-28])
+    fails(capsys, score(tmp_path / "no.vcf"), "no.vcf", "no such file")
+    fails(capsys, score(tmp_path), str(tmp_path), "is a folder")
+    fails(capsys, score(tmp_path / "empty.vcf"), "empty.vcf is empty")
+    fails(capsys, score(tmp_path / "text.vcf"), "text.vcf is not a VCF")
+    fails(capsys, score(cohort.fasta), "is not a VCF")
+    fails(capsys, score(packed), "cut.vcf.gz", "truncated", "copy it again")
+    assert list(tmp_path.glob("out.vcf*")) == [], "nothing is left behind"
+
+
+def test_a_file_that_breaks_off_keeps_its_beginning(capsys, tmp_path, options, cohort):
+    vcf = cohort.write(tmp_path / "cut.vcf.gz", packing="gzip")
+    vcf.write_bytes(vcf.read_bytes()[:-200])
+    partial = tmp_path / "out.vcf.partial"
+    fails(
+        capsys,
+        ["score", vcf, "-o", tmp_path / "out.vcf", *options],
+        "cut.vcf.gz", "truncated", f"what was computed is in {partial}",
+    )  # fmt: skip
+    assert len(read_lines(partial)) > 100
+    assert not (tmp_path / "out.vcf").exists()
+
+
+def test_output_errors_are_one_line(capsys, tmp_path, options, vcf, cohort):
+    def score(output):
+        return ["score", vcf, "-o", output, *options]
+
+    before = vcf.read_bytes(), cohort.fasta.read_bytes()
+    fails(capsys, score(tmp_path / "no" / "out.vcf"), "cannot be written", "No such file")
+    fails(capsys, score(tmp_path), "format is unknown")
+    (tmp_path / "folder.vcf").mkdir()
+    fails(capsys, score(tmp_path / "folder.vcf"), "is a folder")
+    fails(capsys, score(tmp_path / "out.txt"), "out.txt", ".vcf.gz", "--format")
+    fails(capsys, score(vcf), "would overwrite the input")
+    fails(capsys, [*score(cohort.fasta), "--format", "tsv"], "would overwrite the input")
+    fails(capsys, [*score("/dev/full"), "--format", "vcf"], "No space left on device")
+    assert (vcf.read_bytes(), cohort.fasta.read_bytes()) == before
+
+
+def test_reference_and_model_errors_are_one_line(capsys, tmp_path, vcf, options, cohort):
+    out = tmp_path / "out.vcf"
+    base = ["score", vcf, "-o", out]
+    fails(capsys, [*base, "--models", options[3]], "no reference", "--reference FASTA")
+    fails(capsys, [*base, *options, "--reference", tmp_path / "no.fa"], "no.fa", "does not exist")
+    fails(capsys, [*base, *options, "--model", "dh8"], "no model 'dh8'", "sum, sum_one")
+    fails(capsys, [*base, *options, "--models", tmp_path / "no"], "no folder of models")
+    fails(capsys, [*base, "--reference", cohort.fasta, "--models", options[3]], "state one --model")
+    fails(capsys, [*base, *options, "--shifts", "90"], "90", "window of 20")
+
+    corrupt = write_model(tmp_path / "models") / "model.onnx"
+    corrupt.write_bytes(corrupt.read_bytes()[:-9])
+    fails(
+        capsys,
+        [*base, *options, "--models", tmp_path / "models"],
+        "model sum", "SHA-256", "damaged",
+    )  # fmt: skip
+    assert not out.exists()
+
+
+def test_a_machine_without_cuda_says_so(capsys, tmp_path, vcf, options):
+    import onnxruntime as ort  # noqa: PLC0415
+
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        pytest.skip("this ONNX Runtime may have a GPU")
+    arguments = ["score", vcf, "-o", tmp_path / "out.vcf", *options, "--device", "cuda"]
+    fails(capsys, arguments, "CUDA", "device cpu")
+
+
+def test_wrong_command_lines_are_one_line(capsys, vcf, tmp_path, options):
+    out = tmp_path / "out.vcf"
+    fails(capsys, ["score", vcf], "--output", "--help", code=2)
+    fails(capsys, ["score"], "IN.vcf", code=2)
+    fails(capsys, ["scores"], "scores", code=2)
+    fails(capsys, ["score", vcf, "-o", out, "--threads", "many"], "--threads", "many", code=2)
+    fails(capsys, ["score", vcf, "-o", out, "--sharts", "1"], "--sharts", code=2)
+    base = ["score", vcf, "-o", out, *options]
+    fails(capsys, [*base, "--threads", "0"], "--threads", "greater than or equal to 1")
+    fails(capsys, [*base, "--assembly", "hg19"], "--assembly", "'GRCh37' or 'GRCh38'", "hg19")
+    fails(capsys, [*base, "--shifts", "1,x"], "--shifts", "integer")
+    fails(capsys, [*base, "--fast", "--strands", "2"], "--fast", "--strands 1")
+    fails(capsys, [*base, "--format", "bcf"], "--format bcf", ".vcf.gz")
+
+
+def test_a_bad_variable_is_one_line(capsys, monkeypatch, vcf, tmp_path, options):
+    monkeypatch.setenv("VARSIGMA_COVERAGE", "90%")
+    fails(
+        capsys,
+        ["score", vcf, "-o", tmp_path / "out.vcf", *options],
+        "VARSIGMA_COVERAGE (or --coverage)", "90%",
+    )  # fmt: skip
+
+
+def test_a_bug_is_one_line_too_and_debug_shows_more(capsys, monkeypatch, vcf, tmp_path, options):
+    def broken(*_, **__):
+        raise ZeroDivisionError("oh\nno")
+
+    monkeypatch.setattr("service.cli.score_file", broken)
+    arguments = ["score", vcf, "-o", tmp_path / "out.vcf", *options]
+    fails(capsys, arguments, "unexpected ZeroDivisionError: oh no", "--debug")
+    assert run([str(part) for part in [*arguments, "--debug"]]) == 1
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("VARSIGMA_DEBUG", "1")
+    assert run([str(part) for part in arguments]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interruption_says_where_the_rest_is(capsys, monkeypatch, vcf, tmp_path, options):
+    def interrupted(source, output, *_, **__):
+        output.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("service.cli.score_file", interrupted)
+    arguments = ["score", vcf, "-o", tmp_path / "out.vcf", *options]
+    fails(capsys, arguments, "interrupted", "out.vcf.partial", code=130)
+
+
+def test_models_are_listed_for_people_and_programs(capsys, tmp_path):
+    card = {
+        "metrics": {"headline": {"name": "mean Spearman", "value": 0.3849}},
+        "calibration": {"noise_scale": 1, "epistemic_scale": 1, "floor": 0},
+        "summary": "[bold]not markup[/bold]",
+    }
+    write_model(tmp_path, name="good", card=card)
+    write_model(tmp_path, SumModel(width=30, members=1), name="plain")
+    assert run(["models", "--models", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    for part in ("good", "plain", "K562, HepG2", "30 bp", "mean Spearman 0.385", "[bold]not"):
+        assert part in text
+    assert run(["models", "--models", str(tmp_path), "--json"]) == 0
+    good, plain = json.loads(capsys.readouterr().out)
+    assert good["headline"] == {"name": "mean Spearman", "value": 0.3849}
+    assert (good["calibrated"], plain["calibrated"], plain["headline"]) == (True, False, None)
+    assert (plain["window"], plain["members"], plain["targets"]) == (30, 1, ["K562", "HepG2"])
+
+
+def test_no_models_is_an_error(capsys, tmp_path):
+    fails(capsys, ["models", "--models", tmp_path], "no models", "--models DIR")
+    fails(capsys, ["models", "--models", tmp_path / "no"], "no folder of models")
+
+
+def test_serve_loads_before_it_listens(capsys, monkeypatch, options, toy_models_dir, tmp_path):
+    started = {}
+    monkeypatch.setattr("uvicorn.run", lambda app, **how: started.update(how, app=app))
+    arguments = ["serve", "--models", str(toy_models_dir), "--model", "sum_one", "--model", "sum"]
+    assert run([*arguments, "--host", "0.0.0.0", "--port", "8123", "--max-items", "5"]) == 0
+    assert (started["host"], started["port"]) == ("0.0.0.0", 8123)
+    engine = started["app"].state.engine
+    assert list(engine.models) == ["sum_one", "sum"]
+    assert engine.settings.max_items == 5
+    capsys.readouterr()
+    fails(capsys, ["serve", "--models", toy_models_dir, "--model", "x"], "no model 'x'")
+    fails(capsys, ["serve", "--models", toy_models_dir, "--reference", tmp_path / "no.fa"], "no.fa")
+    fails(capsys, ["serve", "--models", toy_models_dir, "--shifts", "50"], "window of 20")
+
+
+def test_help_and_version(capsys):
+    for arguments in ([], ["--help"], ["score", "--help"], ["serve", "--help"], ["models", "-h"]):
+        code = run(arguments)
+        out = capsys.readouterr().out
+        assert (code, "Usage: varsigma" in out) in {(0, True), (2, False)}
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("varsigma ")
+
+
+def launched(*arguments, **options) -> subprocess.CompletedProcess:
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False, **options)
+
+
+def test_standard_input_to_standard_output(vcf, options, tmp_path):
+    for packing in (bytes, gzip.compress):
+        done = launched("score", "-", "-o", "-", *options, input=packing(vcf.read_bytes()))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count(b"VARSIGMA_STATUS=") > 600
+        assert b"1,000 ALTs" in done.stderr
+        assert b"\x1b" not in done.stderr, "no bar and no colours where nobody looks"
+    packed = launched("score", vcf, "-o", "-", "--format", "vcf.gz", *options)
+    assert gzip.decompress(packed.stdout) == done.stdout
+    assert packed.stdout.endswith(bytes.fromhex("1b0003000000000000000000"))
+
+
+def test_a_reader_that_goes_away_gets_no_traceback(options, tmp_path, cohort):
+    lines = [*HEADER, *cohort.records() * 20]
+    vcf = write_packed(tmp_path / "in.vcf", b"".join(line + b"\n" for line in lines), "plain")
+    command = [*COMMAND, "score", str(vcf), "-o", "-", *options]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        error = process.stderr.read()
+        assert process.wait(60) == 1
+    assert b"Traceback" not in error
+    assert b"Exception ignored" not in error
+
+
+def test_ctrl_c_is_one_line(options, tmp_path, cohort):
+    fifo = tmp_path / "in.vcf"
+    os.mkfifo(fifo)
+    command = [*COMMAND, "score", str(fifo), "-o", str(tmp_path / "out.vcf"), *options]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        with fifo.open("wb", 0) as writer:
+            writer.write(b"".join(line + b"\n" for line in HEADER))
+            deadline = time.monotonic() + 60
+            while not (tmp_path / "out.vcf.partial").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        assert process.stderr is not None
+        assert_one_line(process.stderr.read(), "interrupted")

@@ -1,0 +1,366 @@
+"""The pipeline on a model that can be counted by hand, and what must hold for any model."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from statistics import stdev
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service import __version__
+from service.effects import Effects
+from service.errors import Status, ValidationError
+from service.registry import Registry
+from service.scoring import Scorer, ScoringOptions
+from service.variants import Variant
+from tests.genomes import CHR1, genome, reversed_complement
+from tests.toy_models import SumModel, write_model
+
+NAMES = tuple(field.name for field in fields(Effects))
+PLUS_ONLY = ScoringOptions(strands=1)
+POS = 50
+REF = CHR1[POS - 1]
+EVERY_STATUS = [
+    (Variant("chr1", POS, REF, "T"), Status.OK),
+    (Variant("1", POS, REF, "T"), Status.OK),
+    (Variant("chr7", POS, REF, "T"), Status.UNKNOWN_CONTIG),
+    (Variant("chr1", POS, "N", "T"), Status.REF_MISMATCH),
+    (Variant("chr1", POS, REF, "."), Status.NO_ALT),
+    (Variant("chr1", POS, REF, "<DUP>"), Status.SYMBOLIC_ALT),
+    (Variant("chr1", POS, REF, "*"), Status.STAR_ALT),
+    (Variant("chr1", POS, REF, f"{REF}[chr2:1["), Status.BREAKEND_ALT),
+    (Variant("chr1", POS, REF, "R"), Status.NON_ACGTN),
+    (Variant("chr1", 104, "A", "T"), Status.WINDOW_OFF_CONTIG),
+    (Variant("chr1", POS, REF, REF + "ACGTAC"), Status.ALLELE_TOO_LONG),
+    (Variant("chr1", POS, REF.lower(), REF + "AC"), Status.OK),
+]
+
+
+def as_rows(effects):
+    return np.stack([getattr(effects, name) for name in NAMES])
+
+
+@pytest.fixture(scope="module")
+def scorer(toy_model):
+    with genome({"chr1": CHR1}) as reference:
+        yield Scorer(toy_model, reference)
+
+
+def random_variants(rng, n):
+    starts = rng.integers(0, len(CHR1), n).tolist()
+    found = []
+    for start in starts:
+        ref = CHR1[start : start + int(rng.integers(1, 5))]
+        alt = "".join(rng.choice(list("ACGT"), rng.integers(1, 5)))
+        found.append(Variant("chr1", start + 1, ref, alt))
+    return found
+
+
+def test_an_snv_counted_by_hand(scorer):
+    assert CHR1[25] == "A"
+    scores = scorer.score([Variant("chr1", 26, "A", "C")])
+    # A weighs 1, C 2, T 8, G 4; the changed base has weight 11, index 10, on both strands.
+    plus, minus = 11 * (2 - 1), 11 * (4 - 8)
+    one = (plus + minus) / 2
+    members = [one, 2 * one, 3 * one]
+    assert scores.status == [Status.OK]
+    assert scores.effects.effect.tolist() == [[2 * one, 4 * one]]
+    assert scores.effects.epistemic == pytest.approx(np.array([[1, 2]]) * stdev(members))
+    spread = stdev([2 * plus, 2 * minus])
+    assert scores.effects.representation == pytest.approx(np.array([[1, 2]]) * spread)
+    n_g = CHR1[15:35].count("G")
+    n_c = CHR1[16:36].count("C")  # minus strand: index 10 of 20 is the variant again
+    counts = [1 + n_g, 1 + n_g, 1 + n_c, 1 + n_c + 1]
+    noise = [np.square(counts).sum() / 2 * (m / 4) ** 2 for m in (1, 2, 3)]
+    assert scores.effects.aleatoric[0, 0] == pytest.approx(np.sqrt(np.mean(noise)))
+
+
+def test_an_insertion_and_a_deletion_counted_by_hand(toy_model):
+    #         0123456789
+    contig = "ACGTACGTAC" * 4
+    with genome({"1": contig}) as reference:
+        scores = Scorer(toy_model, reference, PLUS_ONLY).score(
+            [Variant("1", 21, "A", "AGG"), Variant("1", 21, "ACG", "A")]
+        )
+    weights = {"A": 1, "C": 2, "G": 4, "T": 8}
+    expected = []
+    for changed in (contig[:21] + "GG" + contig[21:], contig[:21] + contig[23:]):
+        sums = [
+            sum((i + 1) * weights[base] for i, base in enumerate(text[11:31]))
+            for text in (contig, changed)
+        ]
+        expected.append(2 * (sums[1] - sums[0]))
+    assert scores.effects.effect[:, 0].tolist() == expected
+
+
+def test_every_input_has_one_outcome_in_order(scorer):
+    variants = [variant for variant, _ in EVERY_STATUS]
+    scores = scorer.score(variants)
+    assert scores.status == [status for _, status in EVERY_STATUS]
+    scored = np.array([status is Status.OK for status in scores.status])
+    values = as_rows(scores.effects)
+    assert values.shape == (len(NAMES), len(variants), 2)
+    assert np.isfinite(values[:, scored]).all()
+    assert np.isnan(values[:, ~scored]).all()
+
+
+def test_no_input_and_nothing_to_score(scorer):
+    assert scorer.score([]).status == []
+    assert scorer.score([]).effects.effect.shape == (0, 2)
+    scores = scorer.score([Variant("chr1", POS, REF, "*")])
+    assert scores.status == [Status.STAR_ALT]
+    assert np.isnan(scores.effects.effect).all()
+
+
+def test_alt_equal_to_ref_has_exactly_no_effect(scorer):
+    scores = scorer.score(
+        [Variant("chr1", POS, REF, REF.lower()), Variant("chr1", 3, "GTT", "GTT")]
+    )
+    assert scores.status == [Status.OK, Status.OK]
+    assert (scores.effects.effect == 0).all()
+    assert (scores.effects.epistemic == 0).all()
+    assert (scores.effects.p_sign == 0.5).all()
+
+
+@given(st.integers(0, 2**16), st.sampled_from([1, 3, 256]), st.data())
+def test_grouping_and_batch_size_change_nothing(toy_model, seed, batch_size, data):
+    variants = random_variants(np.random.default_rng(seed), 12)
+    order = data.draw(st.permutations(range(12)))
+    with genome({"chr1": CHR1}) as reference:
+        together = Scorer(toy_model, reference).score(variants)
+        other = Scorer(toy_model, reference, ScoringOptions(batch_size=batch_size))
+        shuffled = other.score([variants[index] for index in order])
+        alone = [other.score([variant]) for variant in variants]
+    assert [together.status[index] for index in order] == shuffled.status
+    expected = as_rows(together.effects)
+    np.testing.assert_allclose(as_rows(shuffled.effects), expected[:, order], atol=1e-6)
+    single = np.concatenate([as_rows(scores.effects) for scores in alone], axis=1)
+    np.testing.assert_allclose(single, expected, atol=1e-6)
+
+
+@given(st.integers(0, 2**16))
+def test_a_reverse_complemented_genome_gives_the_same_answer(toy_model, seed):
+    variants = random_variants(np.random.default_rng(seed), 8)
+    variants = [variant for variant in variants if variant.ref != variant.alt]
+    mirrored = [
+        Variant(
+            "chr1",
+            len(CHR1) - variant.end + 1,
+            reversed_complement(variant.ref),
+            reversed_complement(variant.alt),
+        )
+        for variant in variants
+    ]
+    options = ScoringOptions(shifts=(0, 4, -3))
+    with (
+        genome({"chr1": CHR1}) as reference,
+        genome({"chr1": reversed_complement(CHR1)}) as other_strand,
+    ):
+        one = Scorer(toy_model, reference, options).score(variants)
+        two = Scorer(toy_model, other_strand, options).score(mirrored)
+    assert one.status == two.status
+    np.testing.assert_allclose(as_rows(one.effects), as_rows(two.effects), atol=1e-9)
+
+
+@given(st.integers(0, 2**16))
+def test_swapping_the_alleles_negates_the_effect(toy_model, seed):
+    [variant] = random_variants(np.random.default_rng(seed), 1)
+    changed = CHR1[: variant.start] + variant.alt + CHR1[variant.end :]
+    back = Variant("chr1", variant.pos, variant.alt, variant.ref)
+    with genome({"chr1": CHR1}) as reference, genome({"chr1": changed}) as other:
+        one = Scorer(toy_model, reference).score([variant]).effects
+        two = Scorer(toy_model, other).score([back]).effects
+    np.testing.assert_allclose(two.effect, -one.effect, atol=1e-9)
+    np.testing.assert_allclose(two.lower, -one.upper, atol=1e-9)
+    np.testing.assert_allclose(two.sd, one.sd, atol=1e-9)
+
+
+def test_members_stay_paired(toy_model, tmp_path):
+    # A member alone gives its own effect: the ensemble's spread is that of these.
+    write_model(tmp_path, SumModel(members=1))
+    alone = Registry(tmp_path).load("sum", threads=1)
+    variants = random_variants(np.random.default_rng(5), 6)
+    with genome({"chr1": CHR1}) as reference:
+        ensemble = Scorer(toy_model, reference).score(variants).effects
+        first = Scorer(alone, reference).score(variants).effects
+    assert np.isnan(first.epistemic).all()
+    np.testing.assert_allclose(ensemble.effect, 2 * first.effect, atol=1e-9)
+    np.testing.assert_allclose(ensemble.epistemic, np.abs(first.effect), atol=1e-9)
+
+
+def test_a_variant_for_which_the_model_fails_is_alone_in_that(tmp_path):
+    # The middle base counts alone, and T there overflows float32.
+    middle = tuple(2.0 if index == 10 else 0.0 for index in range(20))
+    write_model(tmp_path, SumModel(base_weights=(1, 2, 4, 3e38, 0), position_weights=middle))
+    model = Registry(tmp_path).load("sum", threads=1)
+    start = CHR1.index("GC")
+    variants = [Variant("chr1", start + 1, "G", alt) for alt in "CTN"]
+    with genome({"chr1": CHR1}) as reference:
+        scores = Scorer(model, reference, PLUS_ONLY).score(variants)
+    assert scores.status == [Status.OK, Status.MODEL_NAN, Status.OK]
+    values = as_rows(scores.effects)
+    assert np.isnan(values[:, 1]).all()
+    assert scores.effects.effect[:, 0].tolist()[::2] == [2 * 2 * (2 - 4), 2 * 2 * (0 - 4)]
+
+
+class CountingModel:
+    """A model that remembers its batches."""
+
+    def __init__(self, model):
+        self.info, self.card = model.info, model.card
+        self.calibration, self.providers = model.calibration, model.providers
+        self.batches = []
+        self._run = model.run
+
+    def run(self, bases):
+        self.batches.append(bases.copy())
+        return self._run(bases)
+
+
+def test_batches_have_a_fixed_maximum_and_no_sequence_runs_twice(toy_model, monkeypatch):
+    monkeypatch.setattr("service.scoring._BATCHES_PER_CHUNK", 10_000)
+    model = CountingModel(toy_model)
+    sites = [(pos, CHR1[pos - 1]) for pos in range(20, 60)]
+    variants = [Variant("chr1", pos, ref, alt) for pos, ref in sites for alt in "ACGT"]
+    with genome({"chr1": CHR1}) as reference:
+        Scorer(model, reference, ScoringOptions(batch_size=32)).score(variants)
+    sizes = [len(batch) for batch in model.batches]
+    # Four different windows for each site and strand; REF and the ALT equal to it are one.
+    assert sizes == [32] * (40 * 4 * 2 // 32)
+    rows = np.concatenate(model.batches)
+    assert len(np.unique(rows, axis=0)) == len(rows)
+
+
+def test_memory_is_flat_in_the_number_of_variants(toy_model):
+    model = CountingModel(toy_model)
+    variants = random_variants(np.random.default_rng(1), 600)
+    with genome({"chr1": CHR1}) as reference:
+        scorer = Scorer(model, reference, ScoringOptions(batch_size=4))
+        cut = []
+        original = scorer._predict
+        scorer._predict = lambda windows: cut.append(len(windows)) or original(windows)
+        scores = scorer.score(variants)
+    assert sum(cut) == scores.status.count(Status.OK)
+    assert max(cut) <= 16
+    assert max(map(len, model.batches)) <= 4
+
+
+class TestPairs:
+    def test_are_scored_like_the_windows_they_fill(self, toy_model):
+        pairs = [(CHR1[10:30], CHR1[10:20] + "A" + CHR1[21:30]), ("acgt", "ACGA")]
+        scores = Scorer(toy_model, options=PLUS_ONLY).score_pairs(pairs)
+        assert scores.status == [Status.OK, Status.OK]
+        weights = {"A": 1, "C": 2, "G": 4, "T": 8}
+        assert scores.effects.effect[:, 0].tolist() == [
+            2 * 11 * (weights["A"] - weights[CHR1[20]]),
+            2 * 12 * (weights["A"] - weights["T"]),
+        ]
+
+    def test_give_one_outcome_each(self, toy_model):
+        pairs = [("ACGT", "ACGA"), ("A" * 21, "A"), ("A", ""), ("A", "X"), ("ACGT", "ACGT")]
+        scores = Scorer(toy_model).score_pairs(pairs)
+        assert scores.status == [
+            Status.OK, Status.ALLELE_TOO_LONG, Status.NO_ALT, Status.NON_ACGTN, Status.OK,
+        ]  # fmt: skip
+        assert scores.effects.effect[4].tolist() == [0, 0]
+
+    def test_of_whole_windows_equal_the_variant(self, toy_model):
+        # With one strand, the window of an SNV is the pair of its two windows.
+        variant = Variant("chr1", POS, REF, "T")
+        left = POS - 1 - 10
+        pair = (CHR1[left : left + 20], CHR1[left : POS - 1] + "T" + CHR1[POS : left + 20])
+        with genome({"chr1": CHR1}) as reference:
+            scorer = Scorer(toy_model, reference, PLUS_ONLY)
+            one, two = scorer.score([variant]), scorer.score_pairs([pair])
+        assert np.array_equal(as_rows(one.effects), as_rows(two.effects), equal_nan=True)
+
+
+def test_one_strand_and_one_shift_have_no_representation_spread(toy_model):
+    with genome({"chr1": CHR1}) as reference:
+        effects = Scorer(toy_model, reference, PLUS_ONLY).score([EVERY_STATUS[0][0]]).effects
+    assert np.isnan(effects.representation).all()
+    assert np.isfinite(effects.sd).all()
+
+
+def test_calibration_of_the_card_is_used_and_reported(tmp_path):
+    write_model(tmp_path, name="raw")
+    scales = {"noise_scale": 2.0, "epistemic_scale": 0.0, "floor": 0.0}
+    write_model(tmp_path, name="fitted", card={"calibration": scales})
+    variant = EVERY_STATUS[0][0]
+    with genome({"chr1": CHR1}) as reference:
+        raw, fitted = (
+            Scorer(Registry(tmp_path).load(name, threads=1), reference)
+            for name in ("raw", "fitted")
+        )
+        one, two = raw.score([variant]), fitted.score([variant])
+    assert (one.calibrated, two.calibrated) == (False, True)
+    assert (raw.provenance()["calibrated"], fitted.provenance()["calibrated"]) == (False, True)
+    np.testing.assert_allclose(two.effects.aleatoric, 2 * one.effects.aleatoric)
+    np.testing.assert_allclose(two.effects.sd, 2 * one.effects.aleatoric)
+    np.testing.assert_allclose(two.effects.effect, one.effects.effect)
+
+
+def test_variants_without_a_reference_are_refused(toy_model):
+    with pytest.raises(ValidationError, match="need a reference FASTA"):
+        Scorer(toy_model).score([EVERY_STATUS[0][0]])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strands": 3},
+        {"shifts": ()},
+        {"shifts": (0, 0)},
+        {"coverage": 1.0},
+        {"coverage": 0.0},
+        {"batch_size": 0},
+    ],
+)
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(ValidationError):
+        ScoringOptions(**options)
+
+
+@pytest.mark.parametrize("shift", [10, -11])
+def test_a_shift_beyond_the_window_is_refused_at_once(toy_model, shift):
+    with pytest.raises(ValidationError, match=f"shift of {shift} leaves the window of 20"):
+        Scorer(toy_model, options=ScoringOptions(shifts=(shift,)))
+
+
+def test_provenance_says_how_the_scores_were_made(toy_model, toy_models_dir):
+    with genome({"chr1": CHR1}, "GRCh37") as reference:
+        found = Scorer(toy_model, reference, ScoringOptions(shifts=(0, 2))).provenance()
+    card = Registry(toy_models_dir).card("sum")
+    assert json.loads(json.dumps(found)) == found
+    assert found == {
+        "varsigma_version": __version__,
+        "model": "sum",
+        "model_sha256": card["model_sha256"],
+        "contract_version": "1",
+        "recipe": "sum",
+        "fingerprint": "toy-fingerprint",
+        "targets": ["K562", "HepG2"],
+        "members": 3,
+        "units": "log2(RNA/DNA)",
+        "providers": ["CPUExecutionProvider"],
+        "precision": "float32",
+        "assembly": "GRCh37",
+        "reference": "genome.fa",
+        "options": {"strands": 2, "shifts": [0, 2], "coverage": 0.9, "batch_size": 256},
+        "calibrated": False,
+        "use": "research use only",
+    }
+    pairs_only = Scorer(toy_model).provenance()
+    assert (pairs_only["assembly"], pairs_only["reference"]) == (None, None)
+
+
+def test_threads_may_share_a_scorer(scorer):
+    groups = [random_variants(np.random.default_rng(seed), 40) for seed in range(8)]
+    expected = [as_rows(scorer.score(group).effects) for group in groups]
+    with ThreadPoolExecutor(4) as pool:
+        found = [as_rows(scores.effects) for scores in pool.map(scorer.score, groups)]
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-9)

@@ -1,0 +1,63 @@
+"""Settings: command line over environment over default; a bad value is named."""
+
+import pytest
+
+from service.errors import ValidationError
+from service.settings import ENV_PREFIX, Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"{ENV_PREFIX}{name.upper()}", raising=False)
+
+
+def test_command_line_over_environment_over_default(monkeypatch):
+    assert load_settings().port == 8000
+    monkeypatch.setenv("VARSIGMA_PORT", "9000")
+    assert load_settings().port == 9000
+    assert load_settings(port=None).port == 9000, "an option that is not given does not count"
+    assert load_settings(port=9100).port == 9100
+
+
+EXAMPLES = {
+    "models": "m", "model": "dh7,mse", "reference": "r.fa", "assembly": "GRCh38", "device": "cpu",
+    "threads": "3", "strands": "1", "shifts": "0, -10,10", "coverage": "0.5", "batch_size": "7",
+    "mismatch_share": "0.2", "host": "0.0.0.0", "port": "1", "max_body_bytes": "5",
+    "max_items": "6", "max_waiting": "8", "debug": "1",
+}  # fmt: skip
+
+
+def test_every_setting_is_read_from_its_variable(monkeypatch):
+    assert EXAMPLES.keys() == Settings.model_fields.keys()
+    for name, value in EXAMPLES.items():
+        monkeypatch.setenv(f"{ENV_PREFIX}{name.upper()}", value)
+    settings, default = load_settings(), Settings.model_construct()
+    assert not [name for name in EXAMPLES if getattr(settings, name) == getattr(default, name)]
+    assert settings.model == ("dh7", "mse")
+    assert settings.shifts == (0, -10, 10)
+    assert settings.scoring_options().shifts == (0, -10, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("assembly", "hg19"), ("device", "gpu"), ("threads", "0"), ("strands", "3"),
+        ("shifts", "a"), ("shifts", "1,1"), ("shifts", ","), ("coverage", "1"),
+        ("coverage", "nan"), ("batch_size", "-1"), ("port", "70000"), ("model", "a,a"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_names_the_option_and_the_variable(monkeypatch, name, value):
+    option = f"--{name.replace('_', '-')}"
+    with pytest.raises(ValidationError, match=f"^{option}: .*, got ") as error:
+        load_settings(**{name: value})
+    assert error.value.detail == {"setting": name}
+    monkeypatch.setenv(f"{ENV_PREFIX}{name.upper()}", value)
+    with pytest.raises(ValidationError, match=rf"^{ENV_PREFIX}{name.upper()} \(or {option}\): "):
+        load_settings()
+
+
+def test_an_empty_variable_is_not_set_and_strange_ones_are_ignored(monkeypatch):
+    monkeypatch.setenv("VARSIGMA_PORT", "")
+    monkeypatch.setenv("VARSIGMA_DATA", "/somewhere")
+    assert load_settings().port == 8000

@@ -1,0 +1,127 @@
+"""Input files: every packing gives the same lines, every broken file gives one clear error."""
+
+import gzip
+import io
+import sys
+from pathlib import Path
+
+import pysam
+import pytest
+
+from service.errors import InputFileError
+from service.source import Source
+from tests.service.cohort import write_packed
+
+LINES = [f"line {number} {'x' * 90}\n".encode() for number in range(5000)]
+CONTENT = b"".join(LINES)
+END_BLOCK = 28
+
+
+def stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> Source:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    return Source("-")
+
+
+def lines_of(path: Path) -> list[bytes]:
+    with Source(str(path)) as source:
+        return list(source)
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip", "bgzip"])
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_every_packing_gives_the_same_lines(tmp_path, monkeypatch, packing, is_stream):
+    path = write_packed(tmp_path / "in", CONTENT, packing)
+    source = stdin(monkeypatch, path.read_bytes()) if is_stream else Source(str(path))
+    with source:
+        assert list(source) == LINES
+    assert source.position == path.stat().st_size
+    assert source.size == (None if is_stream else path.stat().st_size)
+
+
+def test_a_last_line_without_end_and_crlf_are_kept(tmp_path):
+    path = write_packed(tmp_path / "in", b"a\r\nb", "plain")
+    assert lines_of(path) == [b"a\r\n", b"b"]
+
+
+def test_gzip_of_several_members_is_one_text(tmp_path):
+    path = tmp_path / "in.gz"
+    path.write_bytes(gzip.compress(b"a\n") + gzip.compress(b"b\n"))
+    assert lines_of(path) == [b"a\n", b"b\n"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "no such file"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: path.touch(), "is empty"),
+    ],
+)
+def test_what_is_no_file_with_content_is_refused(tmp_path, make, message):
+    path = tmp_path / "in.vcf"
+    make(path)
+    with pytest.raises(InputFileError, match=message) as error:
+        Source(str(path))
+    assert str(path) in error.value.message
+
+
+def test_empty_standard_input_is_refused(monkeypatch):
+    with pytest.raises(InputFileError, match="standard input is empty"):
+        stdin(monkeypatch, b"")
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("cut", [1, 8, 100, 2000])
+def test_cut_gzip_gives_its_lines_then_the_error(tmp_path, monkeypatch, cut, is_stream):
+    content = gzip.compress(CONTENT)[:-cut]
+    path = tmp_path / "in.gz"
+    path.write_bytes(content)
+    source = stdin(monkeypatch, content) if is_stream else Source(str(path))
+    lines = []
+    with source, pytest.raises(InputFileError, match="truncated"):
+        lines.extend(source)
+    assert lines == LINES[: len(lines)]
+    assert len(lines) > 0.8 * len(LINES), "no buffer swallows what came before the cut"
+
+
+def test_cut_bgzip_is_refused_before_the_work_starts(tmp_path):
+    path = write_packed(tmp_path / "in.gz", CONTENT, "bgzip")
+    whole = path.read_bytes()
+    for cut in (1, END_BLOCK, END_BLOCK + 1, len(whole) // 2, len(whole) - 20):
+        path.write_bytes(whole[:-cut])
+        with pytest.raises(InputFileError, match="no BGZF end-of-file block: it is truncated"):
+            Source(str(path))
+
+
+def test_bgzip_from_a_stream_is_known_to_be_cut_at_its_end(tmp_path, monkeypatch):
+    # A cut between two blocks leaves valid gzip: only the missing last block tells.
+    whole = write_packed(tmp_path / "in.gz", CONTENT, "bgzip").read_bytes()
+    lines = []
+    with pytest.raises(InputFileError, match="no BGZF end-of-file block"):
+        lines.extend(stdin(monkeypatch, whole[:-END_BLOCK]))
+    assert lines == LINES
+
+
+def test_corrupt_gzip_is_named(tmp_path):
+    raw = bytearray(gzip.compress(CONTENT))
+    raw[len(raw) // 2] ^= 0xFF
+    path = tmp_path / "in.gz"
+    path.write_bytes(raw)
+    with pytest.raises(InputFileError, match=r"corrupt|truncated"):
+        lines_of(path)
+
+
+def test_a_file_without_line_ends_does_not_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("service.source._MAX_LINE", 1000)
+    path = write_packed(tmp_path / "in", b"x" * 5000, "plain")
+    with pytest.raises(InputFileError, match="line 1 is longer than 1000 bytes"):
+        lines_of(path)
+
+
+def test_files_that_htslib_writes_are_recognised(tmp_path):
+    path = tmp_path / "in.vcf.gz"
+    header = pysam.VariantHeader()
+    header.add_line("##contig=<ID=1>")
+    with pysam.VariantFile(str(path), "wz", header=header) as vcf:
+        vcf.write(vcf.new_record(contig="1", start=6, alleles=("A", "C")))
+    assert lines_of(path)[-1].startswith(b"1\t7\t")

@@ -1,0 +1,88 @@
+"""The direction of imports: training -> service, never back; inside service, down the flow only.
+
+Read from the source, so that an import inside a function counts too.
+"""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SERVICE = sorted((ROOT / "service").rglob("*.py"))
+TRAINING = sorted((ROOT / "training").rglob("*.py"))
+NOT_IN_SERVICE = {
+    "training", "torch", "lightning", "pandas", "scipy", "sklearn", "pyarrow", "openpyxl", "onnx",
+}  # fmt: skip
+
+# A module imports only from the lines above its own. A new module gets its place here.
+LAYERS = [
+    ["errors"],
+    # core: knows neither HTTP nor the text of a VCF
+    ["sequence", "variants", "assemblies", "fasta", "session", "effects"],
+    ["reference", "registry"],
+    ["windows"],
+    ["scoring"],
+    # codecs: text on one side, core types on the other
+    ["fields", "source"],
+    ["vcf", "output", "schemas"],
+    ["tables"],
+    # doors: join codecs and core
+    ["settings", "summary"],
+    ["options", "terminal", "batch", "engine", "failures", "examples"],
+    ["app"],
+    ["cli"],
+    ["__main__"],
+]
+RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of every module that a file imports, at any depth of its code."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: a relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(SERVICE) > 10
+    assert len(TRAINING) > 10
+
+
+@pytest.mark.parametrize("path", SERVICE, ids=lambda path: path.stem)
+def test_service_needs_nothing_of_training(path: Path) -> None:
+    assert not {name.partition(".")[0] for name in imported(path)} & NOT_IN_SERVICE
+
+
+@pytest.mark.parametrize("path", SERVICE, ids=lambda path: path.stem)
+def test_service_imports_point_down_the_flow(path: Path) -> None:
+    if path.stem == "__init__":
+        assert not [name for name in imported(path) if name.startswith("service")]
+        return
+    module = path.relative_to(ROOT / "service").parts[0].removesuffix(".py")
+    assert module in RANK, f"give {module} its place in LAYERS"
+    below = {name.split(".")[1] for name in imported(path) if name.startswith("service.")}
+    upwards = {
+        name for name in below & RANK.keys() if RANK[name] >= RANK[module] and name != module
+    }
+    assert not upwards
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
+def test_training_uses_the_core_of_the_service_not_its_doors(path: Path) -> None:
+    doors = {"service.app", "service.cli", "service.settings"}
+    assert not [name for name in imported(path) if name.startswith(tuple(doors))]
+
+
+def test_service_runs_where_the_training_libraries_are_refused(toy_models_dir: Path) -> None:
+    command = [sys.executable, "-m", "tests.no_torch", "--block", "--models", toy_models_dir]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "import and score without" in done.stdout

@@ -1,0 +1,102 @@
+"""From the assay table to batches: placement, pivoting, orientation, determinism."""
+
+import numpy as np
+import pytest
+
+from service.sequence import decode, encode, reverse_complement
+from training.assays import ASSAY_BY_NAME, LENTI_FLANKS, WINDOW, window_codes
+from training.batches import (
+    EpochBatches,
+    assays_of,
+    labelled_sequences,
+    training_scale,
+)
+from training.samplers import Shuffled
+
+from tests.training.toy_table import toy_table
+
+
+def test_a_full_insert_fills_the_window_between_its_adapters():
+    insert = "ACGT" * 50
+    left, right = LENTI_FLANKS
+    assert decode(window_codes([insert], LENTI_FLANKS)[0]) == left + insert + right
+
+
+def test_reversing_turns_the_insert_and_leaves_the_adapters():
+    insert = "AACGT" * 40
+    left, right = LENTI_FLANKS
+    turned = decode(reverse_complement(encode(insert)))
+    assert decode(window_codes([insert], LENTI_FLANKS, reverse=True)[0]) == left + turned + right
+
+
+def test_short_inserts_are_centred_in_n_with_adapters_touching_them():
+    left, right = LENTI_FLANKS
+    text = decode(window_codes(["C" * 171], LENTI_FLANKS)[0])
+    assert len(text) == WINDOW
+    assert text.strip("N") == left + "C" * 171 + right
+    bare = decode(window_codes(["C" * 114], ("", ""))[0])
+    assert bare == "N" * 58 + "C" * 114 + "N" * 58
+
+
+def test_an_insert_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="201 bases"):
+        window_codes(["A" * 201], ("", ""))
+
+
+def test_one_construct_holds_the_labels_of_all_its_assays():
+    table = toy_table(20)
+    assays = assays_of(table)
+    scale = training_scale(table, assays)
+    data = labelled_sequences(table, assays, scale)
+    assert len(data) == 20 * 3  # three libraries
+    labels = np.sort((~np.isnan(data.activity)).sum(axis=1))
+    assert labels.tolist() == [1] * 20 + [2] * 20 + [3] * 20
+    for row in table.sample(30, random_state=0).itertuples():
+        codes = window_codes([row.sequence], ASSAY_BY_NAME[row.assay].flanks)[0]
+        (at,) = np.flatnonzero((data.codes == codes).all(axis=1))
+        column = [assay.name for assay in assays].index(row.assay)
+        back = data.activity[at, column] * scale.sd[column] + scale.mean[column]
+        assert back == pytest.approx(row.activity, abs=1e-5)
+        variance = data.variance[at, column] * scale.sd[column] ** 2
+        assert variance == pytest.approx(row.variance_shrunk, rel=1e-5, nan_ok=True)
+    assert data.replicated.tolist() == [not a.name.startswith("joint") for a in assays]
+
+
+def test_the_scale_knows_nothing_of_held_out_folds():
+    table = toy_table(50)
+    assays = assays_of(table)
+    before = training_scale(table, assays)
+    table.loc[table["fold"].isin([0, 1]), "activity"] += 100
+    after = training_scale(table, assays)
+    np.testing.assert_array_equal(before.mean, after.mean)
+    np.testing.assert_array_equal(before.sd, after.sd)
+
+
+def test_undeclared_assays_are_refused():
+    table = toy_table(10)
+    table["assay"] = "somebody_elses"
+    with pytest.raises(ValueError, match="somebody_elses"):
+        assays_of(table)
+
+
+def epoch(batches: EpochBatches, number: int) -> np.ndarray:
+    batches.epoch = number
+    return np.concatenate([batch.codes.numpy() for batch in batches])
+
+
+def test_an_epoch_is_a_function_of_seed_and_number_and_turns_half_of_the_inserts():
+    table = toy_table(200)
+    assays = assays_of(table)
+    data = labelled_sequences(table, assays, training_scale(table, assays))
+    one, two = (EpochBatches(data, Shuffled(), 32, seed=5) for _ in range(2))
+    np.testing.assert_array_equal(epoch(one, 3), epoch(two, 3))
+    assert (epoch(one, 3) != epoch(one, 4)).any()
+    assert (epoch(one, 3) != epoch(EpochBatches(data, Shuffled(), 32, seed=6), 3)).any()
+    forward = {row.tobytes() for row in data.codes}
+    reverse = {row.tobytes() for row in data.reverse_codes}
+    seen = [row.tobytes() for row in epoch(one, 0)]
+    assert len(seen) == len(one) * 32
+    assert len(set(seen)) == len(seen)  # each construct once
+    assert all(row in forward or row in reverse for row in seen)
+    turned = sum(row in reverse for row in seen) / len(seen)
+    assert 0.4 < turned < 0.6

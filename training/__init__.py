@@ -1,0 +1,1 @@
+"""The workshop: measurements -> assay table -> trained members -> exported and judged models."""

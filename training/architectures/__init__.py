@@ -1,0 +1,1 @@
+"""Trunks (codes -> features) and heads (features -> activity and its variance)."""

@@ -1,0 +1,84 @@
+"""The assays a network learns from: name, cell type and what stands around the insert.
+
+`assay table -> codes (n, 230)`: one place knows how an insert sits in the trunk's window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.sequence import encode, reverse_complement
+
+WINDOW = 230
+"""Bases the trunk sees: 15 + 200 + 15, the synthesised lentiMPRA oligo."""
+INSERT = 200
+"""Bases of genome a served model takes; the adapters are added inside its graph."""
+LENTI_FLANKS = ("AGGACCGGATCAACT", "CATTGCGTGAACCGA")
+"""The constant 15-base adapters of the lentiMPRA libraries (5', 3')."""
+N_CODE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Assay:
+    """One measured table: one column of labels.
+
+    Attributes:
+      name: as in the `assay` column of the assay table.
+      cell_type: assays of one cell type share a variance head.
+      flanks: constant bases beside the insert (5', 3'); empty where they are not part of the model.
+      served: target name under which an exported model offers this assay, if it does.
+    """
+
+    name: str
+    cell_type: str
+    flanks: tuple[str, str] = ("", "")
+    served: str | None = None
+
+
+ASSAYS: tuple[Assay, ...] = (
+    Assay("joint_K562", "K562", LENTI_FLANKS, served="K562"),
+    Assay("joint_HepG2", "HepG2", LENTI_FLANKS, served="HepG2"),
+    Assay("joint_WTC11", "WTC11", LENTI_FLANKS, served="WTC11"),
+    Assay("mattioli2018_pool1_K562", "K562"),
+    Assay("mattioli2018_pool1_HepG2", "HepG2"),
+    Assay("mattioli2018_pool1_HeLa", "HeLa"),
+    Assay("mattioli2018_pool2_K562", "K562"),
+    Assay("mattioli2018_pool2_HepG2", "HepG2"),
+    Assay("mattioli2019_HUES64", "HUES64"),
+    Assay("inoue2017_HepG2", "HepG2", LENTI_FLANKS),
+)
+ASSAY_BY_NAME = {assay.name: assay for assay in ASSAYS}
+
+
+def window_codes(
+    inserts: Sequence[str], flanks: tuple[str, str], *, reverse: bool = False
+) -> NDArray[np.uint8]:
+    """Place inserts, between their flanks, in the middle of the trunk's window.
+
+    Args:
+      inserts: n sequences of at most 200 bases; lengths may differ.
+      flanks: constant bases (5', 3') that touch the insert.
+      reverse: reverse-complement the insert, not the flanks: the plasmid stays as it is.
+
+    Returns:
+      (n, 230) base codes, N (4) where nothing is known.
+
+    Raises:
+      ValueError: an insert longer than 200 bases.
+    """
+    left, right = (encode(flank) for flank in flanks)
+    codes = np.full((len(inserts), WINDOW), N_CODE, dtype=np.uint8)
+    for row, insert in zip(codes, inserts, strict=True):
+        if len(insert) > INSERT:
+            raise ValueError(f"an insert has {len(insert)} bases; at most {INSERT} fit the window")
+        bases = encode(insert)
+        if reverse:
+            bases = reverse_complement(bases)
+        construct = np.concatenate([left, bases, right])
+        start = (WINDOW - len(construct)) // 2
+        row[start : start + len(construct)] = construct
+    return codes

@@ -1,0 +1,240 @@
+"""The card of a model: what it is, what it learnt from, how good it is.
+
+`Card -> card.json -> README.md`. Tables of metrics enter by `update_metrics`, never by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from training.report import Report, Table
+
+SCHEMA_VERSION = 1
+CARD, README, MODEL = "card.json", "README.md", "model.onnx"
+INTENDED_USE = (
+    "Research on regulatory variants: the effect of a DNA change on the activity that a reporter "
+    "assay would measure, with its uncertainty. Research use only: not for diagnosis, and no "
+    "statement on pathogenicity."
+)
+LIMITS = (
+    "Research use only; an effect on reporter activity is neither benign nor pathogenic.",
+    "Sees a window of 200 bp between the adapters of a lentiMPRA insert: no distal elements, no "
+    "chromatin, no genomic position.",
+    "Served targets are K562, HepG2 and WTC11; other cell types are extrapolation.",
+    "The served targets were measured with an integrated lentiMPRA; the replicated assays of "
+    "Mattioli et al. that teach the noise, and the CAGI5 assays used to validate, are episomal "
+    "plasmids.",
+    "sigma is the SD of one measurement in the assay that its target names, not of a patient's "
+    "tissue.",
+    "'K562-matched' is the literature's word for GP1BB, HBB, HBG1 and PKLR: only PKLR was assayed "
+    "in K562, the others in HEL 92.1.7, also erythroid.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetCard:
+    """One served target.
+
+    Attributes:
+      name: as in the model's metadata.
+      cell_type: cells it was measured in.
+      assay: training table whose scale it has.
+      sigma_source: where its sigma gets its gradient from.
+    """
+
+    name: str
+    cell_type: str
+    assay: str
+    sigma_source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingTable:
+    """One table that the weights learnt from; `sha256` is of the file that was read."""
+
+    name: str
+    citation: str
+    licence: str
+    url: str
+    sha256: str
+    n_train: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Everything `card.json` holds, in its order.
+
+    Attributes:
+      metrics: {key: report as JSON}, see `training.report.Report`.
+      calibration: scales of the effect distribution; None means uncalibrated.
+      window: bases of genome that the model takes.
+      members: networks in the graph; as many as `seeds`.
+    """
+
+    name: str
+    summary: str
+    contract_version: str
+    model_sha256: str
+    window: int
+    members: int
+    seeds: tuple[int, ...]
+    recipe: str
+    fingerprint: str
+    data_digest: str
+    units: str
+    targets: tuple[TargetCard, ...]
+    training_data: tuple[TrainingTable, ...]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] | None = None
+    licence: str = "Apache-2.0"
+    intended_use: str = INTENDED_USE
+    limits: tuple[str, ...] = LIMITS
+
+    def __post_init__(self) -> None:
+        """Refuse members without a seed each.
+
+        Raises:
+          ValueError: their numbers differ.
+        """
+        if len(self.seeds) != self.members:
+            raise ValueError(f"{self.name}: {self.members} members but seeds {list(self.seeds)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON value of `card.json`."""
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Card:
+        """Inverse of `to_json`.
+
+        Raises:
+          ValueError: a card of another schema.
+        """
+        fields = dict(value)
+        if (version := fields.pop("schema_version", None)) != SCHEMA_VERSION:
+            raise ValueError(f"card schema {version!r}; this code reads {SCHEMA_VERSION}")
+        fields["seeds"], fields["limits"] = tuple(fields["seeds"]), tuple(fields["limits"])
+        fields["targets"] = tuple(TargetCard(**target) for target in fields["targets"])
+        fields["training_data"] = tuple(TrainingTable(**row) for row in fields["training_data"])
+        return cls(**fields)
+
+
+def read_card(model_dir: Path) -> Card:
+    """Read `card.json` of a model folder."""
+    return Card.from_json(json.loads((model_dir / CARD).read_text(encoding="utf-8")))
+
+
+def write_card(model_dir: Path, card: Card) -> None:
+    """Write a model folder's card.json and README.md, and the index of the folder above.
+
+    Raises:
+      ValueError: the card is of another model.onnx.
+    """
+    digest = hashlib.sha256((model_dir / MODEL).read_bytes()).hexdigest()
+    if digest != card.model_sha256:
+        raise ValueError(
+            f"{model_dir / MODEL} has digest {digest[:12]}, its card says "
+            f"{card.model_sha256[:12]}: export the model again"
+        )
+    # Through JSON and back, so that what is rendered is what a reader of the file would see.
+    text = json.dumps(card.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    _replace(model_dir / CARD, text)
+    _replace(model_dir / README, render_readme(Card.from_json(json.loads(text))))
+    write_index(model_dir.parent)
+
+
+def update_metrics(model_dir: Path, key: str, report: Report) -> None:
+    """Put a report into a card under `key`, in place of an earlier one, and render its README."""
+    value = read_card(model_dir).to_json()
+    value["metrics"] = {**value["metrics"], key: report.to_json()}
+    write_card(model_dir, Card.from_json(value))
+
+
+def render_readme(card: Card) -> str:
+    """Markdown page of a model, from its card alone."""
+    targets = _table(
+        ("target", "cell type", "scale", "sigma from"),
+        [(t.name, t.cell_type, t.assay, t.sigma_source) for t in card.targets],
+    )
+    data = _table(
+        ("table", "rows trained on", "licence", "citation", "source", "SHA-256"),
+        [
+            (d.name, f"{d.n_train:,}", d.licence, d.citation, f"<{d.url}>", f"`{d.sha256}`")
+            for d in card.training_data
+        ],
+    )
+    facts = _table(
+        ("", "value"),
+        [
+            ("input", f"{card.window} bases of genome as codes A0 C1 G2 T3 N4"),
+            ("output", f"mu and sigma per member and target, {card.units}"),
+            ("members", f"{card.members}, seeds {', '.join(map(str, card.seeds))}"),
+            ("recipe", f"`{card.recipe}`, fingerprint `{card.fingerprint}`"),
+            ("model.onnx", f"contract {card.contract_version}, SHA-256 `{card.model_sha256}`"),
+            ("training data", f"digest `{card.data_digest}`"),
+            ("licence", card.licence),
+        ],
+    )
+    parts = [
+        f"# {card.name}",
+        "<!-- Generated from card.json by varsigma-train; edit neither by hand. -->",
+        card.summary,
+        facts,
+        f"## Intended use\n\n{card.intended_use}",
+        f"## Targets\n\n{targets}",
+        f"## Calibration\n\n{_calibration(card)}",
+        "## Limits\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
+        f"## Training data\n\n{data}",
+        "A table whose licence is not stated is cited as published data and not redistributed.",
+    ]
+    parts += [Report.from_json(value).to_markdown().rstrip() for value in card.metrics.values()]
+    return "\n\n".join(parts) + "\n"
+
+
+def write_index(models_dir: Path) -> None:
+    """Write the README of a folder of models from their cards."""
+    cards = [read_card(path.parent) for path in sorted(models_dir.glob(f"*/{CARD}"))]
+    rows = [
+        (
+            f"[{card.name}]({card.name}/README.md)",
+            card.summary,
+            ", ".join(target.name for target in card.targets),
+            str(card.members),
+            "uncalibrated" if card.calibration is None else "calibrated",
+        )
+        for card in cards
+    ]
+    parts = [
+        "# Models",
+        "<!-- Generated from the cards by varsigma-train; do not edit by hand. -->",
+        "Each folder holds `model.onnx`, its `card.json` and a README made from it. Research use "
+        "only.",
+        _table(("model", "summary", "targets", "members", "intervals"), rows),
+    ]
+    _replace(models_dir / README, "\n\n".join(parts) + "\n")
+
+
+def _calibration(card: Card) -> str:
+    if card.calibration is None:
+        return (
+            "Uncalibrated: intervals are the sum of the model's own parts and were not fitted to "
+            "measured variant effects."
+        )
+    rows = [(name, str(value)) for name, value in card.calibration.items()]
+    return _table(("scale", "value"), rows)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    escaped = tuple(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)
+    return Table("", tuple(columns), escaped).to_markdown()
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,222 @@
+"""`varsigma-train`: measurements -> table -> members -> model folders -> evidence in their cards."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from service.errors import ServiceError
+from service.registry import default_models_dir
+from training.card import update_metrics
+from training.datasets import TABLE_PATH, build_table, describe, load_table
+from training.recipe import Recipe
+from training.sources import DataError
+from training.zoo import ZOO
+
+app = typer.Typer(
+    help="Train, export and validate varsigma's models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+RUNS = Path("build/runs")
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="VARSIGMA_DATA", help="Folder of the measured tables (mpra/ and cagi5/).", metavar="DIR"
+    ),
+]
+TableFile = Annotated[Path, typer.Option("--table", help="Assay table, as `data` wrote it.")]
+Runs = Annotated[Path, typer.Option(help="Folder of training runs: RUNS/RECIPE/SEED.")]
+Models = Annotated[Path | None, typer.Option(help="Folder of model folders.", show_default="models/")]
+Names = Annotated[list[str], typer.Argument(help="Models, by the names of their folders.")]
+Draws = Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")]
+Save = Annotated[bool, typer.Option("--save/--no-save", help="Put the tables into the model cards.")]
+
+
+def _recipe(name: str) -> Recipe:
+    if name not in ZOO:
+        raise typer.BadParameter(f"no recipe {name!r}; there are {', '.join(ZOO)}")
+    return ZOO[name]
+
+
+def _models_dir(models: Path | None) -> Path:
+    return models if models is not None else default_models_dir()
+
+
+def _need(data: Path | None) -> Path:
+    if data is None or not data.is_dir():
+        raise DataError(
+            f"{data or 'no data folder given'}: name the folder of measured tables with --data or "
+            "VARSIGMA_DATA"
+        )
+    return data
+
+
+@app.command()
+def data(
+    mirror: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="VARSIGMA_DATA",
+            help="Folder that holds the files with their SHA256SUMS; without one they are downloaded.",
+        ),
+    ] = None,
+    cagi5: Annotated[
+        Path | None, typer.Option(help="Folder that holds cagi5/, if not the mirror.")
+    ] = None,
+    table: TableFile = TABLE_PATH,
+) -> None:
+    """Build the assay table: one row per sequence and assay, with folds by homology."""
+    console = Console(stderr=True)
+    built = build_table(mirror, cagi5, progress=console.print)
+    built.save(table)
+    typer.echo(describe(built))
+    typer.echo(f"{len(built.frame):,} rows written to {table}")
+
+
+@app.command()
+def recipes() -> None:
+    """List the zoo: every recipe with its fingerprint and seeds."""
+    rows = RichTable("recipe", "trunk", "heads", "loss", "sampler", "seeds", "fingerprint")
+    for recipe in ZOO.values():
+        parts = (recipe.architecture.trunk, recipe.architecture.heads, recipe.loss, recipe.sampler)
+        kinds = [type(part).__name__ for part in parts]
+        rows.add_row(recipe.name, *kinds, ", ".join(map(str, recipe.seeds)), recipe.fingerprint)
+    Console().print(rows)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe; `varsigma-train recipes` lists them.")],
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Seeds to train; repeat the option. Default: the recipe's.")
+    ] = None,
+    table: TableFile = TABLE_PATH,
+    runs: Runs = RUNS,
+    threads: Annotated[
+        int,
+        typer.Option(min=1, help="CPU threads; two runs of one thread outpace one run of two."),
+    ] = 1,
+) -> None:
+    """Train the members of a recipe; an interrupted run goes on from its last finished epoch."""
+    from training.trainer import train_member  # noqa: PLC0415 (Lightning takes seconds to load)
+
+    chosen = _recipe(recipe)
+    frame = load_table(table)
+    for number in seed or chosen.seeds:
+        path = train_member(chosen, number, frame, runs / recipe / str(number), threads=threads)
+        typer.echo(f"{recipe}, seed {number}: {path}")
+
+
+@app.command()
+def export(
+    recipe: Annotated[str, typer.Argument(help="A trained recipe.")],
+    name: Annotated[str | None, typer.Option(help="Name of the model.", show_default="RECIPE")] = None,
+    table: TableFile = TABLE_PATH,
+    runs: Runs = RUNS,
+    models: Models = None,
+) -> None:
+    """Export the trained members of a recipe as one model folder, with its card."""
+    from training.folder import make_model, read_provenance  # noqa: PLC0415
+
+    chosen = _recipe(recipe)
+    files = [runs / recipe / str(seed) / "member.safetensors" for seed in chosen.seeds]
+    if missing := [str(file) for file in files if not file.exists()]:
+        raise DataError(f"not trained yet: {', '.join(missing)}; run `varsigma-train train {recipe}`")
+    folder = make_model(
+        files,
+        name=name or recipe,
+        models_dir=_models_dir(models),
+        table=load_table(table),
+        files=read_provenance(table),
+    )
+    typer.echo(f"wrote {folder}")
+
+
+@app.command()
+def evaluate(
+    names: Names,
+    table: TableFile = TABLE_PATH,
+    models: Models = None,
+    draws: Draws = 1000,
+    save: Save = True,
+) -> None:
+    """Held-out sequences: accuracy of each served target beside a 6-mer ridge regression."""
+    from training.evaluate import evaluate as run  # noqa: PLC0415
+
+    folder = _models_dir(models)
+    for name, report in run(names, models_dir=folder, table=load_table(table), draws=draws).items():
+        typer.echo(str(report))
+        if save:
+            update_metrics(folder / name, "held_out", report)
+
+
+@app.command()
+def sigma(
+    names: Names,
+    data: Data = None,
+    table: TableFile = TABLE_PATH,
+    models: Models = None,
+    draws: Draws = 1000,
+    save: Save = True,
+) -> None:
+    """Predicted sigma against the measured replicate SD, each replicated assay by itself."""
+    from training.folder import predictor_of  # noqa: PLC0415
+    from training.sigma import evaluate_sigma, replicate_values  # noqa: PLC0415
+
+    folder, frame = _models_dir(models), load_table(table)
+    replicates = replicate_values(_need(data))
+    for name in names:
+        report = evaluate_sigma(
+            name, predictor_of(folder / name), table=frame, replicates=replicates, draws=draws
+        )
+        typer.echo(str(report))
+        if save:
+            update_metrics(folder / name, "sigma", report)
+
+
+@app.command()
+def validate(
+    names: Names,
+    data: Data = None,
+    split: Annotated[
+        Literal["challenge", "release"],
+        typer.Option(help="challenge: for reporting, logged; release: for choices."),
+    ] = "challenge",
+    baseline: Annotated[
+        str | None, typer.Option(help="One of the models; the others get the paired difference to it.")
+    ] = None,
+    models: Models = None,
+    draws: Draws = 1000,
+    save: Save = True,
+) -> None:
+    """CAGI5 saturation mutagenesis, scored through the service's own scorer."""
+    from training.cagi5 import validate as run  # noqa: PLC0415
+
+    folder = _models_dir(models)
+    reports = run(
+        names, models_dir=folder, data_dir=_need(data), split=split, baseline=baseline, draws=draws
+    )
+    for name, report in reports.items():
+        typer.echo(str(report))
+        if save:
+            update_metrics(folder / name, f"cagi5_{split}", report)
+
+
+def main() -> None:
+    """Run the command line; a failure is one line on stderr and exit code 1."""
+    try:
+        app()
+    except (DataError, ServiceError, ValueError, RuntimeError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

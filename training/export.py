@@ -1,0 +1,213 @@
+"""Members -> one ONNX graph that keeps the model contract.
+
+`members -> model.onnx: bases (N, 200) uint8 -> mu, sigma (N, M, T) float32`. Adapters, one-hot
+encoding and un-standardising are inside the graph, so no caller can mistake a channel order, an
+adapter or a scale. The export is compared with torch before the file gets its name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from service.registry import CONTRACT_VERSION
+from service.sequence import encode
+from training.assays import INSERT, Assay
+from training.members import Member, load_members
+
+OPSET = 17
+PARITY_BATCHES = (1, 2, 7)
+PARITY_TOLERANCE = 1e-4
+"""Largest |torch - ONNX Runtime| allowed, log2 units; float32 sums in another order differ."""
+UNITS = "log2(RNA/DNA)"
+
+
+class ExportError(RuntimeError):
+    """The members cannot be served, or the graph disagrees with torch."""
+
+
+def served_assays(members: Sequence[Member]) -> list[Assay]:
+    """The assays that become targets, in column order.
+
+    Raises:
+      ExportError: none is served, or served assays differ in their flanks: one window of genome
+        cannot be put between two kinds of adapters.
+    """
+    served = [assay for assay in members[0].assays if assay.served]
+    if not served:
+        raise ExportError("no assay of these members is declared as served")
+    if len({assay.flanks for assay in served}) != 1:
+        raise ExportError(f"served assays differ in flanks: {[assay.name for assay in served]}")
+    return served
+
+
+class ServedModel(nn.Module):
+    """Members side by side over one window of genome: `bases (N, W) -> mu, sigma (N, M, T)`."""
+
+    left: Tensor
+    right: Tensor
+    columns: Tensor
+    mean: Tensor
+    sd: Tensor
+    constant_sigma: Tensor
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        super().__init__()
+        targets = served_assays(members)
+        columns = [members[0].assays.index(assay) for assay in targets]
+        self.networks = nn.ModuleList(member.network for member in members)
+        for name, flank in zip(("left", "right"), targets[0].flanks, strict=True):
+            self.register_buffer(name, torch.from_numpy(encode(flank).astype(np.int64))[None])
+        self.register_buffer("columns", torch.tensor(columns))
+        stacked = {
+            "mean": np.stack([member.scale.mean[columns] for member in members]),
+            "sd": np.stack([member.scale.sd[columns] for member in members]),
+            "constant_sigma": np.stack([np.array(m.residual_sd)[columns] for m in members]),
+        }
+        for name, values in stacked.items():
+            self.register_buffer(name, torch.from_numpy(values.astype(np.float32)))
+
+    def forward(self, bases: Tensor) -> tuple[Tensor, Tensor]:
+        """Activity and SD of one measurement, log2 units, per member and target."""
+        codes = bases.long()
+        # Zeros of shape (N, 1) broadcast the adapters; expand() would leave Shape nodes behind,
+        # which run on the host and cost a CUDA session two copies a batch.
+        zeros = codes[:, :1] * 0
+        codes = torch.cat([zeros + self.left, codes, zeros + self.right], dim=1)
+        predictions = [network(codes) for network in self.networks]
+        mu = torch.stack([p.mu.index_select(1, self.columns) for p in predictions], dim=1)
+        if predictions[0].log_var is None:
+            sigma = mu * 0 + self.constant_sigma
+        else:
+            log_vars = [p.log_var.index_select(1, self.columns) for p in predictions]
+            sigma = torch.exp(0.5 * torch.stack(log_vars, dim=1))
+        return mu * self.sd + self.mean, sigma * self.sd
+
+
+def strip_initial_states(model: onnx.ModelProto) -> None:
+    """Let every LSTM start from its default zero state, in place.
+
+    The exporter spells the zeros as Shape and ConstantOfShape nodes, which run on the host and
+    stop a CUDA session from keeping the graph on the device.
+    """
+    graph = model.graph
+    for node in graph.node:
+        if node.op_type == "LSTM":
+            for position in (5, 6):  # initial_h, initial_c
+                if len(node.input) > position:
+                    node.input[position] = ""
+    while True:
+        used = {name for node in graph.node for name in node.input}
+        used |= {output.name for output in graph.output}
+        dead = [node for node in graph.node if not used.intersection(node.output)]
+        if not dead:
+            return
+        for node in dead:
+            graph.node.remove(node)
+
+
+def build_graph(members: Sequence[Member], name: str) -> onnx.ModelProto:
+    """Trace the members into one graph and write the contract's metadata into it."""
+    served = ServedModel(members).eval()
+    example = torch.randint(0, 5, (2, INSERT), dtype=torch.uint8)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # The TorchScript exporter is the one that keeps a dynamic batch through an LSTM.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message="Exporting a model to ONNX with a batch_size")
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        torch.onnx.export(
+            served,
+            (example,),
+            buffer,
+            input_names=["bases"],
+            output_names=["mu", "sigma"],
+            dynamic_axes={"bases": {0: "N"}, "mu": {0: "N"}, "sigma": {0: "N"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    strip_initial_states(model)
+    metadata = {
+        "contract_version": CONTRACT_VERSION,
+        "name": name,
+        "targets": json.dumps([assay.served for assay in served_assays(members)]),
+        "window": str(INSERT),
+        "units": UNITS,
+        "recipe": members[0].recipe,
+        "fingerprint": members[0].fingerprint,
+        "data_digest": members[0].data_digest,
+    }
+    onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+@torch.inference_mode()
+def parity(members: Sequence[Member], graph: bytes, seed: int = 0) -> float:
+    """Largest absolute difference between torch and ONNX Runtime over batches of 1, 2 and 7.
+
+    The sequences include N, so the all-zero column is compared too.
+    """
+    served = ServedModel(members).eval()
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(seed)
+    worst = 0.0
+    for n in PARITY_BATCHES:
+        bases = rng.integers(0, 5, (n, INSERT), dtype=np.uint8)
+        expected = served(torch.from_numpy(bases))
+        for left, right in zip(expected, session.run(["mu", "sigma"], {"bases": bases}), strict=True):
+            worst = max(worst, float(np.abs(left.numpy() - right).max()))
+    return worst
+
+
+def export_model(member_files: Sequence[Path], folder: Path, name: str) -> list[Member]:
+    """Write `model.onnx` of these members into a model folder and copy the members beside it.
+
+    Args:
+      member_files: `member.safetensors` of each seed, of one recipe and one table.
+      folder: of the model, made if missing.
+      name: under which the registry serves it.
+
+    Returns:
+      The members, in the order of the graph's axis M.
+
+    Raises:
+      MemberError: the files do not belong together.
+      ExportError: torch and ONNX Runtime disagree by more than `PARITY_TOLERANCE`.
+    """
+    members = load_members(member_files)
+    graph = build_graph(members, name).SerializeToString()
+    difference = parity(members, graph)
+    if difference > PARITY_TOLERANCE:
+        raise ExportError(f"{name}: ONNX Runtime differs from torch by {difference:.2g} log2 units")
+    (folder / "members").mkdir(parents=True, exist_ok=True)
+    partial = folder / "model.onnx.partial"
+    partial.write_bytes(graph)
+    partial.rename(folder / "model.onnx")
+    for member, file in zip(members, member_files, strict=True):
+        copy = folder / "members" / f"{member.seed}.safetensors"
+        if copy.resolve() != file.resolve():
+            copy.write_bytes(file.read_bytes())
+    return members
+
+
+def model_members(folder: Path) -> list[Member]:
+    """The members of a model folder, in the order of the graph's axis M.
+
+    Raises:
+      MemberError: the folder has no member files.
+    """
+    files = sorted((folder / "members").glob("*.safetensors"), key=lambda path: int(path.stem))
+    return load_members(files)
+
+

@@ -1,0 +1,162 @@
+"""Members -> a model folder: graph, card and members, as the registry serves it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from service.registry import CONTRACT_VERSION
+from training.assays import INSERT, Assay, window_codes
+from training.card import Card, TargetCard, TrainingTable, write_card
+from training.export import UNITS, export_model, model_members, served_assays
+from training.homology import TEST_FOLD, VALIDATION_FOLD
+from training.members import Member, predict_constructs
+from training.sigma import AssayPredictor
+from training.zoo import ZOO
+
+
+def make_model(
+    member_files: Sequence[Path],
+    *,
+    name: str,
+    models_dir: Path,
+    table: pd.DataFrame,
+    files: Sequence[Mapping[str, Any]],
+) -> Path:
+    """Export members and write the card that says what they are.
+
+    Args:
+      member_files: `member.safetensors` of each seed, of one recipe and one table.
+      name: of the model and its folder.
+      models_dir: folder of model folders.
+      table: the assay table the members learned from.
+      files: provenance of the table's source files, as `varsigma-train data` wrote it.
+
+    Returns:
+      The model folder. Metrics of an earlier export are gone: they were another graph's.
+
+    Raises:
+      MemberError: the files do not belong together.
+      ExportError: the graph disagrees with torch.
+    """
+    folder = models_dir / name
+    members = export_model(member_files, folder, name)
+    first = members[0]
+    card = Card(
+        name=name,
+        summary=_summary(first, len(members)),
+        contract_version=CONTRACT_VERSION,
+        model_sha256=hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
+        window=INSERT,
+        members=len(members),
+        seeds=tuple(member.seed for member in members),
+        recipe=first.recipe,
+        fingerprint=first.fingerprint,
+        data_digest=first.data_digest,
+        units=UNITS,
+        targets=tuple(
+            TargetCard(
+                name=str(assay.served),
+                cell_type=assay.cell_type,
+                assay=assay.name,
+                sigma_source=sigma_source(assay, first, table),
+            )
+            for assay in served_assays(members)
+        ),
+        training_data=_training_tables(table, files),
+    )
+    write_card(folder, card)
+    return folder
+
+
+def sigma_source(assay: Assay, member: Member, table: pd.DataFrame) -> str:
+    """Say in words where the sigma of a served assay got its gradient from."""
+    if not ZOO[member.recipe].architecture.predicts_variance:
+        return f"one constant: SD of the residuals of {assay.name} on the validation fold"
+    replicated = set(table.loc[table["noise_sd"].notna(), "assay"])
+    sharing = [
+        other.name
+        for other in member.assays
+        if other.cell_type == assay.cell_type and other.name in replicated
+    ]
+    parts = [f"replicate variance of {', '.join(sharing)}"] if sharing else []
+    if assay.name not in replicated:
+        parts.append(f"likelihood of the residuals of {assay.name} (label noise and model error)")
+    return f"variance head of {assay.cell_type}: {'; '.join(parts)}"
+
+
+def _summary(member: Member, n: int) -> str:
+    recipe = ZOO[member.recipe]
+    trunk = type(recipe.architecture.trunk).__name__
+    kind = "mean and variance" if recipe.architecture.predicts_variance else "mean only"
+    weights = sum(parameter.numel() for parameter in member.network.parameters())
+    return (
+        f"{n} members of recipe {recipe.name} ({kind}; {trunk} trunk, {weights:,} weights each), "
+        f"trained on {len(member.assays)} MPRA tables at once."
+    )
+
+
+def _training_tables(
+    table: pd.DataFrame, files: Sequence[Mapping[str, Any]]
+) -> tuple[TrainingTable, ...]:
+    """One row per source file, with the training rows of the assays that come from it."""
+    train = table[~table["fold"].isin([TEST_FOLD, VALIDATION_FOLD])]
+    counts = train["assay"].value_counts()
+    rows = []
+    for file in files:
+        # A file's name starts with its publication and library, and so do its assays'.
+        stems = {"agarwal2025": "joint_", "mattioli2018": str(file["name"])}
+        stem = stems.get(str(file["name"]).split("_")[0], str(file["name"]).split("_")[0])
+        n_train = int(counts[[name.startswith(stem) for name in counts.index]].sum())
+        rows.append(
+            TrainingTable(
+                name=str(file["name"]),
+                citation=str(file["citation"]),
+                licence=str(file["licence"]),
+                url=str(file["url"]),
+                sha256=str(file["sha256"]),
+                n_train=n_train,
+            )
+        )
+    return tuple(rows)
+
+
+def read_provenance(table_path: Path) -> list[dict[str, Any]]:
+    """Source files of a saved table, from the JSON beside it."""
+    document = json.loads(table_path.with_suffix(".json").read_text(encoding="utf-8"))
+    files: list[dict[str, Any]] = document["files"]
+    return files
+
+
+def predictor_of(model_dir: Path) -> AssayPredictor:
+    """What the members of a model folder say of the rows of any assay, both strands averaged."""
+    members = model_members(model_dir)
+
+    def predict(
+        rows: pd.DataFrame,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        names = [assay.name for assay in members[0].assays]
+        column = names.index(str(rows["assay"].iloc[0]))
+        flanks = members[0].assays[column].flanks
+        strands = [
+            window_codes(rows["sequence"].tolist(), flanks, reverse=reverse)
+            for reverse in (False, True)
+        ]
+        means, log_vars = [], []
+        for member in members:
+            mean, sd = member.scale.mean[column], member.scale.sd[column]
+            predicted = [predict_constructs(member.network, codes) for codes in strands]
+            means.append(np.mean([mu[:, column] for mu, _ in predicted], axis=0) * sd + mean)
+            variances = [log_var[:, column] for _, log_var in predicted if log_var is not None]
+            if variances:
+                log_vars.append(np.mean(variances, axis=0, dtype=np.float64) + 2 * np.log(sd))
+        return np.stack(means, axis=1), np.stack(log_vars, axis=1) if log_vars else None
+
+    return predict

@@ -1,0 +1,142 @@
+"""A trained member: weights plus all that is needed to use them, in one safetensors file.
+
+`member.safetensors <-> Member -> mu, log_var of any construct`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from training.architectures.network import NetworkModule
+from training.assays import ASSAY_BY_NAME, Assay
+from training.batches import Scale
+from training.zoo import ZOO
+
+
+class MemberError(ValueError):
+    """A member file that does not fit the recipe it names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One (recipe, seed) after training.
+
+    Attributes:
+      recipe: name in the zoo.
+      fingerprint: of the recipe as trained.
+      seed: of the run.
+      data_digest: of the assay table it learned from.
+      assays: columns of the heads.
+      scale: what undoes the standardising, log2 units.
+      residual_sd: per assay, SD of the validation residuals on the standardised scale; what a
+        member without a variance head offers as its sigma.
+      network: averaged weights, in evaluation mode.
+    """
+
+    recipe: str
+    fingerprint: str
+    seed: int
+    data_digest: str
+    assays: tuple[Assay, ...]
+    scale: Scale
+    residual_sd: tuple[float, ...]
+    network: NetworkModule
+
+
+def save_member(member: Member, path: Path) -> None:
+    """Write a member, by rename, so that a file that exists is whole."""
+    metadata = {
+        "recipe": member.recipe,
+        "fingerprint": member.fingerprint,
+        "seed": str(member.seed),
+        "data_digest": member.data_digest,
+        "assays": json.dumps([assay.name for assay in member.assays]),
+        "mean": json.dumps(member.scale.mean.tolist()),
+        "sd": json.dumps(member.scale.sd.tolist()),
+        "residual_sd": json.dumps(member.residual_sd),
+    }
+    partial = path.with_suffix(".partial")
+    weights = {name: value.contiguous() for name, value in member.network.state_dict().items()}
+    save_file(weights, partial, metadata)
+    partial.rename(path)
+
+
+def load_member(path: Path) -> Member:
+    """Read a member and rebuild its network.
+
+    Raises:
+      MemberError: its recipe is not in the zoo, or has changed since it was trained.
+    """
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+    recipe = ZOO.get(metadata["recipe"])
+    if recipe is None:
+        raise MemberError(f"{path}: no recipe is named {metadata['recipe']}")
+    if recipe.fingerprint != metadata["fingerprint"]:
+        raise MemberError(
+            f"{path} was trained as {metadata['fingerprint']}, but {recipe.name} is now "
+            f"{recipe.fingerprint}: train it again or restore the recipe"
+        )
+    assays = tuple(ASSAY_BY_NAME[name] for name in json.loads(metadata["assays"]))
+    network = recipe.architecture.build(assays)
+    network.load_state_dict(weights)
+    return Member(
+        recipe=recipe.name,
+        fingerprint=recipe.fingerprint,
+        seed=int(metadata["seed"]),
+        data_digest=metadata["data_digest"],
+        assays=assays,
+        scale=Scale(np.array(json.loads(metadata["mean"])), np.array(json.loads(metadata["sd"]))),
+        residual_sd=tuple(json.loads(metadata["residual_sd"])),
+        network=network.eval(),
+    )
+
+
+@torch.inference_mode()
+def predict_constructs(
+    network: NetworkModule, codes: NDArray[np.uint8], batch_size: int = 1024
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Standardised predictions of one network in one orientation, in evaluation mode.
+
+    Args:
+      network: left in the mode it came in.
+      codes: (n, 230) base codes.
+      batch_size: sequences per forward pass.
+
+    Returns:
+      mu (n, A) and log_var (n, A), or None where the network has no variance heads.
+    """
+    was_training = network.training
+    network.eval()
+    parts = [
+        network(torch.from_numpy(codes[start : start + batch_size]))
+        for start in range(0, len(codes), batch_size)
+    ]
+    network.train(was_training)
+    mu = np.concatenate([part.mu.numpy() for part in parts])
+    variances = [part.log_var.numpy() for part in parts if part.log_var is not None]
+    return mu, np.concatenate(variances) if variances else None
+
+
+def load_members(paths: Sequence[Path]) -> list[Member]:
+    """Read members that are to be served together.
+
+    Raises:
+      MemberError: they differ in recipe or assays, or a seed comes twice.
+    """
+    members = [load_member(path) for path in paths]
+    if len({(member.recipe, member.assays, member.data_digest) for member in members}) != 1:
+        raise MemberError("members of one model share one recipe, one table and its assays")
+    if len({member.seed for member in members}) != len(members):
+        raise MemberError("each member of a model has a seed of its own")
+    return members

@@ -1,0 +1,104 @@
+"""A recipe: architecture x loss x sampler x optimisation, typed and fingerprinted.
+
+`recipe + seed -> training -> member`. Components are frozen dataclasses whose fields are their
+hyper-parameters and whose `build` makes the torch object, so a mistyped setting is a type error
+and a wrong pairing is refused when the module is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+
+from training.architectures.network import Network
+from training.losses import Loss, MaskedMSE
+from training.samplers import Sampler, Shuffled
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be trained, or that repeats another."""
+
+
+@dataclass(frozen=True)
+class Optim:
+    """How weights move: AdamW, one-cycle learning rate, clipped gradients, averaged weights.
+
+    Attributes:
+      lr: peak learning rate of the one-cycle schedule.
+      epochs: passes over the training folds; every arm is stopped at the last one.
+      batch_size: sequences per step.
+      weight_decay: AdamW's.
+      clip: largest global gradient norm.
+      ema: decay per step of the averaged weights, the ones that are kept. 0.999 lags too far
+        behind at a few hundred steps an epoch.
+      warmup: share of the steps in which the learning rate rises.
+    """
+
+    lr: float = 2e-3
+    epochs: int = 9
+    batch_size: int = 256
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.995
+    warmup: float = 0.3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One reproducible way to train; its seeds become the members of one ensemble.
+
+    Raises:
+      RecipeError: the loss needs a variance head that the architecture lacks, or the other way
+        round; or there is no seed, or one twice.
+    """
+
+    name: str
+    architecture: Network
+    loss: Loss = MaskedMSE()
+    sampler: Sampler = Shuffled()
+    optim: Optim = Optim()
+    seeds: tuple[int, ...] = field(default=(42,), compare=False)
+
+    def __post_init__(self) -> None:
+        loss, heads = type(self.loss).__name__, type(self.architecture.heads).__name__
+        if self.loss.needs_variance and not self.architecture.predicts_variance:
+            raise RecipeError(f"{self.name}: {loss} needs a variance head; {heads} has none")
+        if self.architecture.predicts_variance and not self.loss.needs_variance:
+            raise RecipeError(f"{self.name}: {loss} gives the variance head of {heads} no gradient")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise RecipeError(f"{self.name}: seeds must be distinct and at least one: {self.seeds}")
+
+    @property
+    def spec(self) -> tuple[Network, Loss, Sampler, Optim]:
+        """What decides the weights, apart from seed and data."""
+        return (self.architecture, self.loss, self.sampler, self.optim)
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits that change with any hyper-parameter, and only with one."""
+        document = [
+            type(self.architecture.trunk).__name__,
+            type(self.architecture.heads).__name__,
+            *([type(part).__name__, asdict(part)] for part in self.spec),
+        ]
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def index(recipes: Iterable[Recipe]) -> dict[str, Recipe]:
+    """Index recipes by name.
+
+    Raises:
+      RecipeError: two recipes share a name or a specification.
+    """
+    by_name: dict[str, Recipe] = {}
+    by_fingerprint: dict[str, str] = {}
+    for recipe in recipes:
+        if recipe.name in by_name:
+            raise RecipeError(f"two recipes are named {recipe.name}")
+        if recipe.fingerprint in by_fingerprint:
+            raise RecipeError(f"{recipe.name} repeats {by_fingerprint[recipe.fingerprint]}")
+        by_name[recipe.name] = recipe
+        by_fingerprint[recipe.fingerprint] = recipe.name
+    return by_name
