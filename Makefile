@@ -3,8 +3,10 @@
 # Each target makes the virtual environment that it needs and leaves it alone while nothing changed.
 
 PYTHON ?= python3
-# The measured tables (only `make data`, `train`, `validate` and `test-data` read them).
+# Where the measured tables are mirrored; without a mirror they are downloaded.
+ifneq ($(wildcard ../shared/data),)
 export VARSIGMA_DATA ?= ../shared/data
+endif
 MODEL ?= dh7
 RECIPE ?= dh7
 
@@ -17,7 +19,7 @@ BIN := $(DEV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-data lint format bench data train validate wheel check-no-torch docker-lint docker-steps clean
+.PHONY: help demo serve test test-data lint format bench data train evaluate validate wheel check-no-torch docker-lint docker-steps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +32,8 @@ demo: $(DEMO_READY) ## score examples/ with a model of this repository and show 
 	  --assembly GRCh37 --model $(MODEL) -o build/demo.vcf
 	@$(DEMO)/bin/python examples/show.py build/demo.vcf
 
-serve: $(DEMO_READY) ## answer HTTP requests on port 8000
-	$(DEMO)/bin/varsigma serve
+serve: $(DEMO_READY) ## answer HTTP requests on port 8000, with the reference of examples/
+	$(DEMO)/bin/varsigma serve --reference examples/chr17.hg19.part.fa --assembly GRCh37
 
 # --- check -------------------------------------------------------------------------------------
 
@@ -72,6 +74,10 @@ data: $(DEV_READY) ## build the assay table from the measured tables
 train: $(DEV_READY) ## train one recipe and export it to models/ (RECIPE=dh7)
 	$(BIN)/varsigma-train train $(RECIPE)
 	$(BIN)/varsigma-train export $(RECIPE)
+
+evaluate: $(DEV_READY) ## measure one model on held-out sequences (MODEL=dh7)
+	$(BIN)/varsigma-train evaluate $(MODEL)
+	$(BIN)/varsigma-train sigma $(MODEL)
 
 validate: $(DEV_READY) ## score the CAGI5 challenge with one model (MODEL=dh7)
 	$(BIN)/varsigma-train validate $(MODEL)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 STATUS = "VARSIGMA_STATUS"
 EFFECT = "_EFFECT"
-WIDTH = 140  # where nobody looks at a terminal
+WIDTH = 150  # where nobody looks at a terminal
 
 
 def targets(header: pysam.VariantHeader) -> dict[str, str]:
@@ -62,7 +62,7 @@ def main() -> None:
     with pysam.VariantFile(sys.argv[1]) as vcf:
         names = targets(vcf.header)
         for column in ("id", "position", "ref > alt", "status"):
-            table.add_column(column, no_wrap=True)
+            table.add_column(column, no_wrap=True, min_width=4)
         for name in names.values():
             table.add_column(name, no_wrap=True, justify="right")
         for cells in rows(vcf, list(names)):

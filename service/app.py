@@ -104,7 +104,7 @@ async def models(engine: Loaded) -> ModelList:
 
 @router.get(
     "/v1/models/{name}",
-    responses={**_example(examples.CARD), **documented(404)},
+    responses={**_example(examples.CARD), **documented(404, 422)},
     tags=["models"],
 )
 async def card(name: str, engine: Loaded) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from service.scoring import Scorer
 from service.settings import Settings, load_settings
 from service.source import Source
 from service.summary import EXIT_ERROR
-from service.terminal import console, explained, progress
+from service.terminal import console, explained, listen, progress
 
 app = typer.Typer(
     help="Effect of DNA variants on regulatory activity, with its uncertainty. Research use only.",
@@ -56,6 +57,7 @@ def score(
     fast: Annotated[bool, typer.Option("--fast", help="one pass: --strands 1 --shifts 0")] = False,
     coverage: opt.Coverage = None,
     batch_size: opt.BatchSize = None,
+    mismatch_share: opt.MismatchShare = None,
     style: Annotated[
         str | None,
         typer.Option(
@@ -81,6 +83,7 @@ def score(
         shifts=shifts,
         coverage=coverage,
         batch_size=batch_size,
+        mismatch_share=mismatch_share,
     )
     if settings.reference is None:
         raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
@@ -163,14 +166,11 @@ def serve(
     shifts: opt.Shifts = None,
     coverage: opt.Coverage = None,
     batch_size: opt.BatchSize = None,
-    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help=opt.described("host"))] = None,
-    port: Annotated[int | None, typer.Option(metavar="N", help=opt.described("port"))] = None,
-    max_body_bytes: Annotated[
-        int | None, typer.Option(metavar="N", help=opt.described("max_body_bytes"))
-    ] = None,
-    max_items: Annotated[
-        int | None, typer.Option(metavar="N", help=opt.described("max_items"))
-    ] = None,
+    host: opt.Host = None,
+    port: opt.Port = None,
+    max_body_bytes: opt.MaxBodyBytes = None,
+    max_items: opt.MaxItems = None,
+    max_waiting: opt.MaxWaiting = None,
 ) -> None:
     """Answer HTTP requests; see /docs for the interface."""
     import uvicorn  # noqa: PLC0415  (score and models start faster without it)
@@ -192,8 +192,10 @@ def serve(
         port=port,
         max_body_bytes=max_body_bytes,
         max_items=max_items,
+        max_waiting=max_waiting,
     )
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port)
+    with listen(settings.host, settings.port) as door, suppress(KeyboardInterrupt):
+        uvicorn.Server(uvicorn.Config(create_app(settings))).run(sockets=[door])
 
 
 def _version(is_asked: bool) -> None:

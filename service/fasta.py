@@ -1,14 +1,29 @@
 """A FASTA file -> its pyfaidx index, with one clear error for every way that a file can be bad."""
 
 import shutil
+import struct
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from pyfaidx import Faidx, FastaIndexingError
 
 from service.errors import InputFileError
 
+# What pyfaidx and Biopython raise for malformed text, damaged blocks, indexes of another file and
+# duplicate names.
+READ_ERRORS: Final = (
+    FastaIndexingError,
+    OSError,
+    ValueError,
+    IndexError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 _GZIP_MAGIC = b"\x1f\x8b"
 _BGZF_SUBFIELD = b"BC\x02\x00"  # SAM specification section 4.1, at byte 12 of every block
 
@@ -39,11 +54,10 @@ def open_fasta(path: Path) -> Faidx:
         raise InputFileError(
             f"{path} is compressed: reading that needs Biopython; install it or decompress the file"
         ) from error
-    # pyfaidx raises these for malformed text, bad indexes and duplicate names.
-    except (FastaIndexingError, OSError, ValueError, IndexError, RuntimeError) as error:
+    except READ_ERRORS as error:
         raise InputFileError(
-            f"cannot index {path} as FASTA: {error}. Check the file, and delete its index"
-            f" {indexes[0].name} if it is of another file"
+            f"cannot index {path} as FASTA ({error}): check that the file is whole, and delete"
+            f" {indexes[0].name} if that is of another file"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Command-line options that several commands share; help and defaults come from `Settings`."""
+"""The command-line options that are settings; their help and defaults come from `Settings`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,3 +28,9 @@ Strands = Annotated[int | None, typer.Option(metavar="1|2", help=described("stra
 Shifts = Annotated[str | None, typer.Option(metavar="N,N", help=described("shifts"))]
 Coverage = Annotated[float | None, typer.Option(metavar="P", help=described("coverage"))]
 BatchSize = Annotated[int | None, typer.Option(metavar="N", help=described("batch_size"))]
+MismatchShare = Annotated[float | None, typer.Option(metavar="P", help=described("mismatch_share"))]
+Host = Annotated[str | None, typer.Option(metavar="ADDRESS", help=described("host"))]
+Port = Annotated[int | None, typer.Option(metavar="N", help=described("port"))]
+MaxBodyBytes = Annotated[int | None, typer.Option(metavar="N", help=described("max_body_bytes"))]
+MaxItems = Annotated[int | None, typer.Option(metavar="N", help=described("max_items"))]
+MaxWaiting = Annotated[int | None, typer.Option(metavar="N", help=described("max_waiting"))]

@@ -15,14 +15,14 @@ from pyfaidx import Faidx
 
 from service.assemblies import LENGTHS, UCSC_HG19_CHRM_LENGTH, canonical_name
 from service.errors import InputFileError, ValidationError
-from service.fasta import open_fasta
+from service.fasta import READ_ERRORS, open_fasta
 from service.sequence import UNKNOWN, Codes, encode
 
 # Sequence is read and encoded in blocks: sorted variants stay in one block, a random one costs
 # about a millisecond, and memory stays under 64 MiB whatever the genome.
 _BLOCK = 2**18
 _BLOCKS_HELD = 256
-_SLICE = re.compile(r"(?P<contig>.+):(?P<first>[\d,]+)-(?P<last>[\d,]+)")
+_SLICE = re.compile(r"(?P<contig>.+):(?P<first>\d[\d,]*)-(?P<last>\d[\d,]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def _read_block(faidx: Faidx, lock: Lock, name: str, record: str, index: int) ->
         with lock:
             text = faidx.fetch(record, start + 1, end)
         codes = encode(text, ambiguous_as_n=True)
-    except (ValidationError, OSError, ValueError, IndexError) as error:
+    except (ValidationError, *READ_ERRORS) as error:
         raise InputFileError(f"cannot read {record} of {name}: {error}") from error
     if len(codes) != end - start:
         raise InputFileError(

@@ -1,11 +1,12 @@
-"""What a person at a terminal sees: tables, a progress bar, and failures in one line."""
+"""What a command needs of its surroundings: a terminal, a port, and failures in one line."""
 
+import socket
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service.errors import ServiceError
+from service.errors import ServiceError, ValidationError
 from service.summary import EXIT_ERROR
 
 _EXIT_INTERRUPTED = 130
@@ -30,6 +31,21 @@ def progress(shown: Console, size: int | None) -> Progress:
         transient=True,
         disable=not shown.is_terminal,
     )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; a taken port is known before models are loaded.
+
+    Raises:
+      ValidationError: the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ValidationError(
+            f"cannot listen on {host} port {port}: {error.strerror}; give another --host or --port"
+        ) from error
 
 
 def explained(error: BaseException) -> tuple[str, int]:

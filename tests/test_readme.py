@@ -57,9 +57,11 @@ def test_commands_and_options_on_the_page_exist(program: str) -> None:
         assert used <= known, (name, used - known)
 
 
-def test_every_command_of_the_service_is_on_the_page() -> None:
-    for name in COMMANDS["varsigma"].commands:
-        assert f"varsigma {name}" in README
+@pytest.mark.parametrize("program", COMMANDS)
+def test_every_command_is_on_the_page(program: str) -> None:
+    assert COMMANDS[program].commands
+    for name in COMMANDS[program].commands:
+        assert f"{program} {name}" in README
 
 
 def test_every_make_target_on_the_page_exists() -> None:

@@ -110,6 +110,7 @@ class SumModel:
         input_shape: Sequence[int | str] | None = None,
         output_names: tuple[str, str] = ("mu", "sigma"),
         output_type: int = TensorProto.FLOAT,
+        traced_n: int = -1,
     ) -> onnx.ModelProto:
         """Build the graph; the arguments beside `metadata` break the contract on purpose."""
         mu, sigma = output_names
@@ -120,13 +121,15 @@ class SumModel:
             "position_weights": self.positions[:, None],
             "ones": np.ones((self.width, 1), "f4"),
             "one": np.ones(1, "f4"),
+            "shape": np.array([traced_n, self.width], "i8"),
             "last": np.array([2], "i8"),
             "scale": self.scale,
             "noise": self.noise,
         }
         nodes = [
             helper.make_node("Cast", [input_name], ["codes"], to=TensorProto.INT64),
-            helper.make_node("Gather", ["base_weights", "codes"], ["values"]),
+            helper.make_node("Gather", ["base_weights", "codes"], ["looked_up"]),
+            helper.make_node("Reshape", ["looked_up", "shape"], ["values"]),
             helper.make_node("MatMul", ["values", "position_weights"], ["total"]),
             helper.make_node("Unsqueeze", ["total", "last"], ["total3"]),
             helper.make_node("Mul", ["total3", "scale"], ["mu_float"]),

@@ -124,8 +124,8 @@ def labelled_sequences(
         oriented.append(codes)
     replicated = (
         table.groupby("assay")["noise_sd"]
-        .agg(lambda noise: noise.notna().any())
-        .reindex([assay.name for assay in assays], fill_value=False)
+        .count()
+        .reindex([assay.name for assay in assays], fill_value=0)
     )
     return LabelledSequences(
         assays=tuple(assays),
@@ -133,7 +133,7 @@ def labelled_sequences(
         reverse_codes=oriented[1],
         activity=activity,
         variance=variance,
-        replicated=replicated.to_numpy(np.bool_, copy=True),  # torch wants it writable
+        replicated=(replicated > 0).to_numpy(copy=True),  # torch wants it writable
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,11 @@ def update_metrics(model_dir: Path, key: str, report: Report) -> None:
     value = read_card(model_dir).to_json()
     value["metrics"] = {**value["metrics"], key: report.to_json()}
     write_card(model_dir, Card.from_json(value))
+
+
+def update_calibration(model_dir: Path, calibration: Mapping[str, Any] | None) -> None:
+    """Put fitted scales into a card, or take them out with None, and render its README."""
+    write_card(model_dir, replace(read_card(model_dir), calibration=calibration))
 
 
 def render_readme(card: Card) -> str:

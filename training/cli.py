@@ -1,4 +1,4 @@
-"""`varsigma-train`: measurements -> table -> members -> model folders -> evidence in their cards."""
+"""`varsigma-train`: measurements -> table -> members -> model folders -> evidence in cards."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from service.errors import ServiceError
 from service.registry import default_models_dir
-from training.card import update_metrics
+from training.card import update_calibration, update_metrics
 from training.datasets import TABLE_PATH, build_table, describe, load_table
 from training.recipe import Recipe
+from training.report import Cell, Table
 from training.sources import DataError
 from training.zoo import ZOO
 
@@ -28,15 +28,17 @@ RUNS = Path("build/runs")
 Data = Annotated[
     Path | None,
     typer.Option(
-        envvar="VARSIGMA_DATA", help="Folder of the measured tables (mpra/ and cagi5/).", metavar="DIR"
+        envvar="VARSIGMA_DATA",
+        help="Folder of the measured tables (mpra/ and cagi5/).",
+        metavar="DIR",
     ),
 ]
 TableFile = Annotated[Path, typer.Option("--table", help="Assay table, as `data` wrote it.")]
 Runs = Annotated[Path, typer.Option(help="Folder of training runs: RUNS/RECIPE/SEED.")]
-Models = Annotated[Path | None, typer.Option(help="Folder of model folders.", show_default="models/")]
+Models = Annotated[Path | None, typer.Option(help="Folder of models.", show_default="models/")]
 Names = Annotated[list[str], typer.Argument(help="Models, by the names of their folders.")]
 Draws = Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")]
-Save = Annotated[bool, typer.Option("--save/--no-save", help="Put the tables into the model cards.")]
+Save = Annotated[bool, typer.Option("--save/--no-save", help="Put tables into the model cards.")]
 
 
 def _recipe(name: str) -> Recipe:
@@ -64,7 +66,7 @@ def data(
         Path | None,
         typer.Option(
             envvar="VARSIGMA_DATA",
-            help="Folder that holds the files with their SHA256SUMS; without one they are downloaded.",
+            help="Folder with the files and their SHA256SUMS; without one they are downloaded.",
         ),
     ] = None,
     cagi5: Annotated[
@@ -83,19 +85,21 @@ def data(
 @app.command()
 def recipes() -> None:
     """List the zoo: every recipe with its fingerprint and seeds."""
-    rows = RichTable("recipe", "trunk", "heads", "loss", "sampler", "seeds", "fingerprint")
+    columns = ("recipe", "trunk", "heads", "loss", "sampler", "seeds", "fingerprint")
+    rows: list[tuple[Cell, ...]] = []
     for recipe in ZOO.values():
         parts = (recipe.architecture.trunk, recipe.architecture.heads, recipe.loss, recipe.sampler)
         kinds = [type(part).__name__ for part in parts]
-        rows.add_row(recipe.name, *kinds, ", ".join(map(str, recipe.seeds)), recipe.fingerprint)
-    Console().print(rows)
+        rows.append((recipe.name, *kinds, ", ".join(map(str, recipe.seeds)), recipe.fingerprint))
+    typer.echo(Table("Zoo", columns, tuple(rows)).to_markdown())
 
 
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe; `varsigma-train recipes` lists them.")],
     seed: Annotated[
-        list[int] | None, typer.Option(help="Seeds to train; repeat the option. Default: the recipe's.")
+        list[int] | None,
+        typer.Option(help="Seeds to train; repeat the option.", show_default="the recipe's"),
     ] = None,
     table: TableFile = TABLE_PATH,
     runs: Runs = RUNS,
@@ -117,7 +121,9 @@ def train(
 @app.command()
 def export(
     recipe: Annotated[str, typer.Argument(help="A trained recipe.")],
-    name: Annotated[str | None, typer.Option(help="Name of the model.", show_default="RECIPE")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model.", show_default="RECIPE")
+    ] = None,
     table: TableFile = TABLE_PATH,
     runs: Runs = RUNS,
     models: Models = None,
@@ -128,7 +134,9 @@ def export(
     chosen = _recipe(recipe)
     files = [runs / recipe / str(seed) / "member.safetensors" for seed in chosen.seeds]
     if missing := [str(file) for file in files if not file.exists()]:
-        raise DataError(f"not trained yet: {', '.join(missing)}; run `varsigma-train train {recipe}`")
+        raise DataError(
+            f"not trained yet: {', '.join(missing)}; run `varsigma-train train {recipe}`"
+        )
     folder = make_model(
         files,
         name=name or recipe,
@@ -190,7 +198,8 @@ def validate(
         typer.Option(help="challenge: for reporting, logged; release: for choices."),
     ] = "challenge",
     baseline: Annotated[
-        str | None, typer.Option(help="One of the models; the others get the paired difference to it.")
+        str | None,
+        typer.Option(help="One of the models; the others get the paired difference to it."),
     ] = None,
     models: Models = None,
     draws: Draws = 1000,
@@ -207,6 +216,25 @@ def validate(
         typer.echo(str(report))
         if save:
             update_metrics(folder / name, f"cagi5_{split}", report)
+
+
+@app.command()
+def calibrate(
+    names: Names,
+    data: Data = None,
+    models: Models = None,
+    save: Save = True,
+) -> None:
+    """Fit the widths of the effect distribution on the CAGI5 release set."""
+    from training.calibrate import calibrate as run  # noqa: PLC0415
+
+    folder = _models_dir(models)
+    for name in names:
+        entry, report = run(name, models_dir=folder, data_dir=_need(data))
+        typer.echo(str(report))
+        if save:
+            update_calibration(folder / name, entry)
+            update_metrics(folder / name, "calibration", report)
 
 
 def main() -> None:

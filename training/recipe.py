@@ -62,6 +62,7 @@ class Recipe:
     seeds: tuple[int, ...] = field(default=(42,), compare=False)
 
     def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
         loss, heads = type(self.loss).__name__, type(self.architecture.heads).__name__
         if self.loss.needs_variance and not self.architecture.predicts_variance:
             raise RecipeError(f"{self.name}: {loss} needs a variance head; {heads} has none")

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import lightning
 import numpy as np
@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch.utils.data import DataLoader
 
 from training.architectures.network import NetworkModule
@@ -64,7 +65,7 @@ class _Module(lightning.LightningModule):
         self.log("loss", loss, prog_bar=True, batch_size=len(batch.codes))
         return loss
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optim = self.recipe.optim
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=optim.lr, weight_decay=optim.weight_decay
@@ -89,7 +90,9 @@ class _EpochSeed(Callback):
     ) -> None:
         epoch = trainer.current_epoch
         self.batches.epoch = epoch
-        torch.manual_seed(int(np.random.SeedSequence([self.batches.seed, epoch]).generate_state(1)[0]))
+        torch.manual_seed(
+            int(np.random.SeedSequence([self.batches.seed, epoch]).generate_state(1)[0])
+        )
 
 
 class _History(Callback):
@@ -104,7 +107,8 @@ class _History(Callback):
         average = self.averaging._average_model  # the callback offers no public way to it
         if average is None:
             raise RuntimeError("weight averaging has not started")
-        mu, _ = predict_constructs(average.module.network, self.data.codes)
+        network = cast(NetworkModule, average.module.network)
+        mu, _ = predict_constructs(network, self.data.codes)
         row: dict[str, float | int] = {"epoch": trainer.current_epoch}
         row |= {name: float(value) for name, value in trainer.callback_metrics.items()}
         for column, assay in enumerate(self.data.assays):

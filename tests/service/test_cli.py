@@ -4,15 +4,17 @@ import gzip
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import httpx2 as httpx
 import pysam
 import pytest
 
-from service.cli import run
+from service.cli import main, run
 from service.settings import ENV_PREFIX, Settings
 from tests.service.cohort import HEADER, Cohort, read_lines, write_packed
 from tests.toy_models import SumModel, write_model
@@ -153,6 +155,8 @@ def test_another_assembly_shows_in_the_summary(capsys, tmp_path, options, vcf):
     arguments = [*options, "--reference", str(wrong.fasta)]
     assert run(["score", str(vcf), "-o", str(tmp_path / "out.vcf"), *arguments]) == 0
     assert "wrong assembly?" in capsys.readouterr().err
+    run(["score", str(vcf), "-o", str(tmp_path / "out.vcf"), *arguments, "--mismatch-share", "1"])
+    assert "wrong assembly?" not in capsys.readouterr().err
 
 
 def test_input_errors_are_one_line(capsys, tmp_path, options, vcf, cohort):
@@ -237,7 +241,7 @@ def test_wrong_command_lines_are_one_line(capsys, vcf, tmp_path, options):
     fails(capsys, ["score", vcf], "--output", "--help", code=2)
     fails(capsys, ["score"], "IN.vcf", code=2)
     fails(capsys, ["scores"], "scores", code=2)
-    fails(capsys, ["score", vcf, "-o", out, "--threads", "many"], "--threads", "many", code=2)
+    fails(capsys, ["score", vcf, "-o", out, "--threads", "many"], "--threads", "integer", code=2)
     fails(capsys, ["score", vcf, "-o", out, "--sharts", "1"], "--sharts", code=2)
     base = ["score", vcf, "-o", out, *options]
     fails(capsys, [*base, "--threads", "0"], "--threads", "greater than or equal to 1")
@@ -304,19 +308,58 @@ def test_no_models_is_an_error(capsys, tmp_path):
     fails(capsys, ["models", "--models", tmp_path / "no"], "no folder of models")
 
 
-def test_serve_loads_before_it_listens(capsys, monkeypatch, options, toy_models_dir, tmp_path):
-    started = {}
-    monkeypatch.setattr("uvicorn.run", lambda app, **how: started.update(how, app=app))
+@pytest.fixture
+def started(monkeypatch) -> dict:
+    """What a server that is not really run was started with."""
+    seen = {}
+
+    def pretend(server, sockets):
+        seen.update(app=server.config.app, address=sockets[0].getsockname())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("uvicorn.Server.run", pretend)
+    return seen
+
+
+def test_serve_takes_its_options_and_ends_on_ctrl_c(toy_models_dir, started):
     arguments = ["serve", "--models", str(toy_models_dir), "--model", "sum_one", "--model", "sum"]
-    assert run([*arguments, "--host", "0.0.0.0", "--port", "8123", "--max-items", "5"]) == 0
-    assert (started["host"], started["port"]) == ("0.0.0.0", 8123)
+    assert run([*arguments, "--port", "0", "--max-items", "5"]) == 0
+    assert started["address"][0] == "127.0.0.1"
     engine = started["app"].state.engine
     assert list(engine.models) == ["sum_one", "sum"]
     assert engine.settings.max_items == 5
-    capsys.readouterr()
-    fails(capsys, ["serve", "--models", toy_models_dir, "--model", "x"], "no model 'x'")
-    fails(capsys, ["serve", "--models", toy_models_dir, "--reference", tmp_path / "no.fa"], "no.fa")
-    fails(capsys, ["serve", "--models", toy_models_dir, "--shifts", "50"], "window of 20")
+
+
+def test_serve_does_not_start_without_what_it_needs(capsys, toy_models_dir, tmp_path, started):
+    serve = ["serve", "--port", "0", "--models", toy_models_dir]
+    fails(capsys, [*serve, "--model", "x"], "no model 'x'")
+    fails(capsys, [*serve, "--reference", tmp_path / "no.fa"], "no.fa")
+    fails(capsys, [*serve, "--shifts", "50"], "window of 20")
+    fails(capsys, [*serve, "--host", "192.0.2.1"], "cannot listen on 192.0.2.1", "--host")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        fails(capsys, [*serve, "--port", port], f"port {port}", "in use", "another")
+    assert not started
+
+
+def test_a_server_answers_on_its_port_and_ends_gracefully(toy_models_dir):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [*COMMAND, "serve", "--models", str(toy_models_dir), "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        url, ready = f"http://127.0.0.1:{port}/health/ready", None
+        deadline = time.monotonic() + 60
+        while ready is None and time.monotonic() < deadline:
+            try:
+                ready = httpx.get(url)
+            except httpx.ConnectError:
+                time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    assert ready is not None
+    assert [model["name"] for model in ready.json()["models"]] == ["sum", "sum_one"]
 
 
 def test_help_and_version(capsys):
@@ -326,6 +369,23 @@ def test_help_and_version(capsys):
         assert (code, "Usage: varsigma" in out) in {(0, True), (2, False)}
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("varsigma ")
+
+
+def test_the_console_script_passes_the_exit_code_on(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["varsigma", "nonsense"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert done.value.code == 2
+    assert_one_line(capsys.readouterr().err, "nonsense")
+
+
+def test_every_setting_is_an_option(capsys):
+    run(["score", "--help"])
+    run(["serve", "--help"])
+    shown = capsys.readouterr().out
+    hidden = {"debug"}
+    names = Settings.model_fields.keys() - hidden
+    assert not [name for name in names if f"--{name.replace('_', '-')}" not in shown]
 
 
 def launched(*arguments, **options) -> subprocess.CompletedProcess:

@@ -101,8 +101,8 @@ class TestSlices:
             assert text(reference, "7", 90, 103) == CHR1[90:]
 
     def test_another_name_with_a_colon_is_a_contig(self):
-        with genome({"HLA-A*01:01-1": "ACGTACGT"}) as reference:
-            assert reference.contigs == ("HLA-A*01:01-1",)
+        with genome({"HLA-A*01:01-1": "ACGTACGT", "x:,-,": "ACGT"}) as reference:
+            assert reference.contigs == ("HLA-A*01:01-1", "x:,-,")
             assert text(reference, "HLA-A*01:01-1", 0, 4) == "ACGT"
 
 
@@ -236,6 +236,27 @@ class TestFiles:
                 assert text(reference, "chr1", -2, 105) == f"NN{CHR1}NN"
         assert packed.with_name("packed.fa.gz.gzi").exists()
 
+    @pytest.mark.parametrize(
+        ("is_indexed", "kept"),
+        [(False, 0.3), (False, 0.6), (False, 0.9998), (True, 0.3), (True, 0.6)],
+    )
+    def test_a_truncated_bgzipped_file_is_one_clear_error(self, tmp_path, is_indexed, kept):
+        pytest.importorskip("Bio")
+        bases = "".join(np.random.default_rng(2).choice(list("ACGT"), 400_000))
+        plain = write_fasta(tmp_path / "plain.fa", {"chr1": bases})
+        packed = tmp_path / "packed.fa.gz"
+        pysam.tabix_compress(str(plain), str(packed))
+        if is_indexed:
+            Reference.open(packed).close()
+        os.truncate(packed, int(packed.stat().st_size * kept))
+        os.utime(packed, (0, 0))
+        with (
+            pytest.raises(InputFileError, match=r"packed\.fa\.gz") as caught,
+            Reference.open(packed) as reference,
+        ):
+            reference.codes("chr1", 0, len(bases))
+        assert "\n" not in caught.value.message
+
     def test_a_bgzipped_file_without_biopython_says_what_to_install(self, tiny_fasta, monkeypatch):
         packed = tiny_fasta.with_name("packed.fa.gz")
         pysam.tabix_compress(str(tiny_fasta), str(packed))
@@ -250,8 +271,8 @@ class TestFiles:
             (b"##fileformat=VCFv4.3\n", "is not FASTA: it must begin with '>'"),
             (b"\n\nACGT\n", "cannot index .* as FASTA"),
             (b">chr1\n", "bad.fa holds no sequence"),
-            (b">chr1\nACGT\nAC\nACGT\n", "cannot index .* Line length"),
-            (b">chr1\nACGT\n>chr1\nACGT\n", 'cannot index .* Duplicate key "chr1"'),
+            (b">chr1\nACGT\nAC\nACGT\n", r"cannot index .*\(Line length"),
+            (b">chr1\nACGT\n>chr1\nACGT\n", r'cannot index .*\(Duplicate key "chr1"\)'),
             (gzip.compress(b">chr1\nACGT\n"), "recompress it with `gunzip -c bad.fa | bgzip`"),
         ],
     )
@@ -262,6 +283,12 @@ class TestFiles:
             Reference.open(path)
         assert str(path) in caught.value.message or "bad.fa" in caught.value.message
         assert "\n" not in caught.value.message
+
+    def test_a_bgzipped_file_must_be_named_so(self, tiny_fasta):
+        packed = tiny_fasta.with_name("packed.fa")
+        pysam.tabix_compress(str(tiny_fasta), str(packed))
+        with pytest.raises(InputFileError, match=r"is bgzipped: its name must end in \.gz"):
+            Reference.open(packed)
 
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(InputFileError, match=r"none\.fa does not exist"):

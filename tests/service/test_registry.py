@@ -201,6 +201,10 @@ class TestBrokenModel:
         write_model(tmp_path, **broken)
         fails(tmp_path, message)
 
+    def test_that_runs_at_the_traced_batch_size_only(self, tmp_path):
+        write_model(tmp_path, traced_n=1)
+        fails(tmp_path, "it fails on 3 windows: ")
+
     @pytest.mark.parametrize("weights", [(1, 2, 4, 8, float("nan")), (3e38,) * 5])
     def test_with_outputs_that_are_no_numbers(self, tmp_path, weights):
         write_model(tmp_path, SumModel(base_weights=weights))

@@ -65,6 +65,23 @@ def test_what_is_no_file_with_content_is_refused(tmp_path, make, message):
     assert str(path) in error.value.message
 
 
+def test_a_name_that_no_system_can_open_is_refused():
+    with pytest.raises(InputFileError, match="cannot be read: File name too long"):
+        Source("x" * 5000)
+
+
+def test_a_disk_that_fails_is_named(tmp_path, monkeypatch):
+    class Failing(io.BytesIO):
+        def readinto(self, buffer):
+            if self.tell():
+                raise OSError(5, "Input/output error")
+            return super().readinto(memoryview(buffer)[:200])
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Failing(CONTENT)))
+    with pytest.raises(InputFileError, match="standard input cannot be read: Input/output error"):
+        list(Source("-"))
+
+
 def test_empty_standard_input_is_refused(monkeypatch):
     with pytest.raises(InputFileError, match="standard input is empty"):
         stdin(monkeypatch, b"")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from service.sequence import decode, encode, reverse_complement
+from tests.training.toy_table import toy_table
 from training.assays import ASSAY_BY_NAME, LENTI_FLANKS, WINDOW, window_codes
 from training.batches import (
     EpochBatches,
@@ -12,8 +13,6 @@ from training.batches import (
     training_scale,
 )
 from training.samplers import Shuffled
-
-from tests.training.toy_table import toy_table
 
 
 def test_a_full_insert_fills_the_window_between_its_adapters():

@@ -213,6 +213,21 @@ def test_published_figures_stand_beside_ours(reports):
     )
 
 
+def test_each_window_has_its_own_reference(toy_data, models_dir, tmp_path, monkeypatch):
+    seen = []
+
+    def watch(scorer, targets, table, **options):
+        seen.append((scorer.reference.name, scorer.reference.assembly, scorer.options.strands))
+        # The base before the element is known to the genome alone.
+        seen.append(int(scorer.reference.codes("chr1", SPAN[0] - 2, SPAN[0] - 1)[0]) < 4)
+        return compare(scorer, targets, table, **options)
+
+    monkeypatch.setattr("training.cagi5.compare", watch)
+    run(toy_data, models_dir, tmp_path / "log", names=["sees"], strands=1)
+    genomic, construct = ("reference_grch37.fa", "GRCh37", 1), ("elements.fa", "GRCh37", 1)
+    assert seen == [genomic, True, construct, False]
+
+
 def test_one_seed_gives_one_report(reports, toy_data, models_dir, tmp_path):
     alone = run(toy_data, models_dir, tmp_path / "log", names=["inverted"])
     assert alone["inverted"] == reports["inverted"]

@@ -85,7 +85,9 @@ def test_the_adapters_and_the_scale_are_inside():
     for target, assay in enumerate(["joint_K562", "joint_HepG2", "joint_WTC11"]):
         column = [a.name for a in ASSAYS].index(assay)
         sd, mean = one.scale.sd[column], one.scale.mean[column]
-        assert mu[0, 0, target] == pytest.approx(prediction.mu[0, column].item() * sd + mean, abs=1e-5)
+        assert mu[0, 0, target] == pytest.approx(
+            prediction.mu[0, column].item() * sd + mean, abs=1e-5
+        )
         expected = np.exp(0.5 * prediction.log_var[0, column].item()) * sd
         assert sigma[0, 0, target] == pytest.approx(expected, rel=1e-4)
 

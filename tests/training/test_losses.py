@@ -39,7 +39,9 @@ def naive(loss, prediction, batch):
                 continue
             mse.append((mu - y) ** 2)
             if not np.isnan(v):
-                variance.append((s - np.log(v)) ** 2 if loss.space == "log" else (np.exp(s) - v) ** 2)
+                variance.append(
+                    (s - np.log(v)) ** 2 if loss.space == "log" else (np.exp(s) - v) ** 2
+                )
             if not batch.replicated[a]:
                 residual.append(0.5 * (s + (y - mu) ** 2 * np.exp(-s)))
     parts = np.mean(mse), loss.lambda_var * np.mean(variance)

@@ -7,25 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from training import members as members_module
-from training.architectures.heads import MeanVarianceHeads
-from training.architectures.network import Network
-from training.architectures.trunks import Compact
-from training.losses import MeanVariance
-from training.members import MemberError, load_member, load_members, predict_constructs
-from training.recipe import Optim, Recipe
-from training.trainer import DivergedError, split, train_member
-
+from tests.training.small_recipe import SMALL
 from tests.training.toy_table import toy_table
-
-SMALL = Recipe(
-    "small",
-    Network(Compact(width=16, coarse=(1,)), MeanVarianceHeads(hidden=8)),
-    MeanVariance(),
-    optim=Optim(epochs=3, batch_size=32, ema=0.9, lr=5e-3),
-    seeds=(1, 2),
-)
-
+from training import members as members_module
+from training.members import MemberError, load_member, load_members, predict_constructs
+from training.recipe import Optim
+from training.trainer import DivergedError, split, train_member
 
 @pytest.fixture(scope="module")
 def table():
@@ -53,7 +40,9 @@ def trained(table, tmp_path_factory):
 
 
 def test_one_seed_is_one_result_however_often_the_run_was_interrupted(table, trained, tmp_path):
-    assert_same(weights(trained), weights(train_member(SMALL, 1, table, tmp_path / "again", progress=False)))
+    assert_same(
+        weights(trained), weights(train_member(SMALL, 1, table, tmp_path / "again", progress=False))
+    )
     for _ in range(2):
         assert train_member(SMALL, 1, table, tmp_path / "cut", progress=False, stop_after=1) is None
     resumed = train_member(SMALL, 1, table, tmp_path / "cut", progress=False)

@@ -40,7 +40,7 @@ def toy_table(n: int = 300, seed: int = 0) -> pd.DataFrame:
                     "activity": 0.2 * sequence.count("GG") + rng.normal(0, 0.1),
                     "noise_sd": noise,
                     "variance_shrunk": noise**2,
-                    "n_replicates": 3 if noise == noise else 0,
+                    "n_replicates": 0 if np.isnan(noise) else 3,
                     "n_barcodes": np.nan,
                     "fold": fold_of[sequence],
                 }

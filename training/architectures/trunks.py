@@ -63,7 +63,8 @@ class DreamRNNModule(nn.Module):
         x = self.first(one_hot)
         x, _ = self.lstm(x.transpose(1, 2))
         x = self.dropout(self.core(x.transpose(1, 2)))
-        return self.project(x).mean(dim=-1)
+        features: Tensor = self.project(x).mean(dim=-1)
+        return features
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, L) -> (N, width, L)."""
-        return x + self.body(x)
+        refined: Tensor = x + self.body(x)
+        return refined
 
 
 class CompactModule(nn.Module):
@@ -142,7 +144,8 @@ class CompactModule(nn.Module):
     def forward(self, one_hot: Tensor) -> Tensor:
         """(N, 4, L) -> (N, D)."""
         x = self.body(one_hot)
-        return self.project(torch.cat([x.mean(dim=-1), x.amax(dim=-1)], dim=1))
+        features: Tensor = self.project(torch.cat([x.mean(dim=-1), x.amax(dim=-1)], dim=1))
+        return features
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,15 @@
+"""A recipe that trains in a second, for tests of what comes before and after."""
+
+from training.architectures.heads import MeanVarianceHeads
+from training.architectures.network import Network
+from training.architectures.trunks import Compact
+from training.losses import MeanVariance
+from training.recipe import Optim, Recipe
+
+SMALL = Recipe(
+    "small",
+    Network(Compact(width=16, coarse=(1,)), MeanVarianceHeads(hidden=8)),
+    MeanVariance(),
+    optim=Optim(epochs=3, batch_size=32, ema=0.9, lr=5e-3),
+    seeds=(1, 2),
+)

@@ -1,0 +1,94 @@
+"""A model folder: served as it was trained, with a card that says so."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from service.registry import Registry
+from service.sequence import encode, reverse_complement
+from tests.training.small_recipe import SMALL
+from tests.training.toy_table import toy_table
+from training import folder as folder_module
+from training import members as members_module
+from training.card import read_card
+from training.export import ServedModel
+from training.folder import make_model, predictor_of, read_provenance
+from training.homology import TEST_FOLD
+from training.members import load_member
+from training.trainer import train_member
+
+FILES = [
+    {"name": name, "citation": "c", "licence": "none stated", "url": "u", "sha256": "0" * 64}
+    for name in ("agarwal2025_joint_activity", "mattioli2018_pool1_K562", "inoue2017_barcodes")
+]
+
+
+@pytest.fixture(scope="module")
+def table():
+    return toy_table(60)
+
+
+@pytest.fixture(scope="module")
+def model_dir(table, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(members_module.ZOO, "small", SMALL)
+        assert folder_module.ZOO is members_module.ZOO
+        runs, models = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("models")
+        files = [train_member(SMALL, s, table, runs / str(s), progress=False) for s in (1, 2)]
+        yield make_model(files, name="toy", models_dir=models, table=table, files=FILES)
+
+
+def test_the_service_serves_what_was_exported(model_dir, table):
+    model = Registry(model_dir.parent).load("toy")
+    assert model.info.targets == ("K562", "HepG2", "WTC11")
+    assert (model.info.members, model.info.window, model.info.recipe) == (2, 200, "small")
+    rows = table[(table["assay"] == "joint_HepG2") & (table["fold"] == TEST_FOLD)]
+    codes = np.stack([encode(sequence) for sequence in rows["sequence"]])
+    strands = [model.run(codes), model.run(np.ascontiguousarray(reverse_complement(codes)))]
+    mu, log_var = predictor_of(model_dir)(rows)
+    np.testing.assert_allclose(np.mean([mu for mu, _ in strands], axis=0)[:, :, 1], mu, atol=1e-5)
+    served = np.mean([2 * np.log(sigma) for _, sigma in strands], axis=0)[:, :, 1]
+    np.testing.assert_allclose(served, log_var, atol=1e-4)
+
+
+def test_a_prediction_depends_on_the_assay_it_is_asked_for(model_dir, table):
+    predict = predictor_of(model_dir)
+    means = {}
+    for assay in ("mattioli2018_pool1_K562", "mattioli2018_pool1_HepG2"):
+        means[assay], log_var = predict(table[table["assay"] == assay])
+        assert means[assay].shape == log_var.shape == (60, 2)
+    first, second = means.values()
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_the_card_says_where_things_came_from(model_dir):
+    card = read_card(model_dir)
+    assert (card.seeds, card.recipe, card.fingerprint) == ((1, 2), "small", SMALL.fingerprint)
+    sources = {target.name: target.sigma_source for target in card.targets}
+    assert "mattioli2018_pool1_K562" in sources["K562"]
+    assert "inoue2017_HepG2" in sources["HepG2"]
+    assert "replicate" not in sources["WTC11"]
+    assert "residuals of joint_WTC11" in sources["WTC11"]
+    n_train = {row.name: row.n_train for row in card.training_data}
+    assert n_train == {  # 8 folds of 60 rows in three, one and one assays
+        "agarwal2025_joint_activity": 144,
+        "mattioli2018_pool1_K562": 48,
+        "inoue2017_barcodes": 48,
+    }
+
+
+def test_members_lie_beside_the_graph_in_its_order(model_dir):
+    copies = [load_member(model_dir / "members" / f"{seed}.safetensors") for seed in (1, 2)]
+    model = Registry(model_dir.parent).load("toy")
+    codes = np.random.default_rng(0).integers(0, 4, (3, 200), dtype=np.uint8)
+    mu, _ = model.run(codes)
+    served = ServedModel(copies).eval()
+    with torch.inference_mode():
+        np.testing.assert_allclose(served(torch.from_numpy(codes))[0].numpy(), mu, atol=1e-5)
+
+
+def test_provenance_lies_beside_the_table(tmp_path):
+    (tmp_path / "assays.json").write_text(json.dumps({"digest": "d", "files": FILES}))
+    assert read_provenance(tmp_path / "assays.parquet") == FILES
