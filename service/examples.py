@@ -83,7 +83,7 @@ MODEL_SUMMARY: dict[str, Any] = {
     "members": 3,
     "units": "log2(RNA/DNA)",
     "calibrated": False,
-    "headline": {"name": "CAGI5 K562-matched mean Spearman", "value": 0.38},
+    "headline": None,
 }
 
 MODEL_LIST: dict[str, Any] = {

@@ -185,12 +185,12 @@ class ModelSummary(BaseModel):
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Self:
-        """Read a card; `metrics.headline`, if it is there, has `name` and `value`."""
+        """Read a card; `headline`, if it is there, has `name` and `value`."""
         return cls(
             **{key: card[key] for key in ("name", "summary", "window", "members", "units")},
             targets=[target["name"] for target in card["targets"]],
             calibrated=card["calibration"] is not None,
-            headline=(card["metrics"] or {}).get("headline"),
+            headline=card.get("headline"),
         )
 
 

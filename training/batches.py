@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from training.assays import ASSAY_BY_NAME, ASSAYS, WINDOW, Assay, window_codes
-from training.homology import TEST_FOLD, VALIDATION_FOLD
+from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.losses import Batch
 from training.samplers import Sampler
 

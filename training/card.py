@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from training.report import Report, Table
+from training.evaluation.metrics import Estimate
+from training.evaluation.report import Cell, Report, Table
 
 SCHEMA_VERSION = 1
 CARD, README, MODEL = "card.json", "README.md", "model.onnx"
@@ -70,8 +71,9 @@ class Card:
     """Everything `card.json` holds, in its order.
 
     Attributes:
-      metrics: {key: report as JSON}, see `training.report.Report`.
+      metrics: {key: report as JSON}, see `training.evaluation.report.Report`.
       calibration: scales of the effect distribution; None means uncalibrated.
+      headline: {name, value} of the one figure that lists of models show; None before validation.
       window: bases of genome that the model takes.
       members: networks in the graph; as many as `seeds`.
     """
@@ -91,6 +93,7 @@ class Card:
     training_data: tuple[TrainingTable, ...]
     metrics: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] | None = None
+    headline: Mapping[str, Any] | None = None
     licence: str = "Apache-2.0"
     intended_use: str = INTENDED_USE
     limits: tuple[str, ...] = LIMITS
@@ -160,6 +163,12 @@ def update_calibration(model_dir: Path, calibration: Mapping[str, Any] | None) -
     write_card(model_dir, replace(read_card(model_dir), calibration=calibration))
 
 
+def update_headline(model_dir: Path, name: str, cell: Cell) -> None:
+    """Set the figure that lists of models show, from a cell of a report."""
+    value = cell.value if isinstance(cell, Estimate) else cell
+    write_card(model_dir, replace(read_card(model_dir), headline={"name": name, "value": value}))
+
+
 def render_readme(card: Card) -> str:
     """Markdown page of a model, from its card alone."""
     targets = _table(
@@ -211,6 +220,7 @@ def write_index(models_dir: Path) -> None:
             ", ".join(target.name for target in card.targets),
             str(card.members),
             "uncalibrated" if card.calibration is None else "calibrated",
+            f"{card.headline['name']} {card.headline['value']:.3f}" if card.headline else "-",
         )
         for card in cards
     ]
@@ -219,7 +229,7 @@ def write_index(models_dir: Path) -> None:
         "<!-- Generated from the cards by varsigma-train; do not edit by hand. -->",
         "Each folder holds `model.onnx`, its `card.json` and a README made from it. Research use "
         "only.",
-        _table(("model", "summary", "targets", "members", "intervals"), rows),
+        _table(("model", "summary", "targets", "members", "intervals", "headline"), rows),
     ]
     _replace(models_dir / README, "\n\n".join(parts) + "\n")
 

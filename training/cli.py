@@ -11,11 +11,11 @@ from rich.console import Console
 
 from service.errors import ServiceError
 from service.registry import default_models_dir
-from training.card import update_calibration, update_metrics
-from training.datasets import TABLE_PATH, build_table, describe, load_table
+from training.card import update_calibration, update_headline, update_metrics
+from training.datasets.sources import DataError
+from training.datasets.table import TABLE_PATH, build_table, describe, load_table
+from training.evaluation.report import Cell, Table
 from training.recipe import Recipe
-from training.report import Cell, Table
-from training.sources import DataError
 from training.zoo import ZOO
 
 app = typer.Typer(
@@ -156,7 +156,7 @@ def evaluate(
     save: Save = True,
 ) -> None:
     """Held-out sequences: accuracy of each served target beside a 6-mer ridge regression."""
-    from training.evaluate import evaluate as run  # noqa: PLC0415
+    from training.evaluation.held_out import evaluate as run  # noqa: PLC0415
 
     folder = _models_dir(models)
     for name, report in run(names, models_dir=folder, table=load_table(table), draws=draws).items():
@@ -175,8 +175,8 @@ def sigma(
     save: Save = True,
 ) -> None:
     """Predicted sigma against the measured replicate SD, each replicated assay by itself."""
+    from training.evaluation.sigma import evaluate_sigma, replicate_values  # noqa: PLC0415
     from training.folder import predictor_of  # noqa: PLC0415
-    from training.sigma import evaluate_sigma, replicate_values  # noqa: PLC0415
 
     folder, frame = _models_dir(models), load_table(table)
     replicates = replicate_values(_need(data))
@@ -206,7 +206,7 @@ def validate(
     save: Save = True,
 ) -> None:
     """CAGI5 saturation mutagenesis, scored through the service's own scorer."""
-    from training.cagi5 import validate as run  # noqa: PLC0415
+    from training.evaluation.cagi5 import validate as run  # noqa: PLC0415
 
     folder = _models_dir(models)
     reports = run(
@@ -216,6 +216,10 @@ def validate(
         typer.echo(str(report))
         if save:
             update_metrics(folder / name, f"cagi5_{split}", report)
+        if save and split == "challenge":
+            means = report.table("Means, genomic window")
+            figure = means.cell("K562-matched (4)", "spearman all")
+            update_headline(folder / name, "CAGI5 K562-matched mean Spearman", figure)
 
 
 @app.command()
@@ -226,7 +230,7 @@ def calibrate(
     save: Save = True,
 ) -> None:
     """Fit the widths of the effect distribution on the CAGI5 release set."""
-    from training.calibrate import calibrate as run  # noqa: PLC0415
+    from training.evaluation.calibrate import calibrate as run  # noqa: PLC0415
 
     folder = _models_dir(models)
     for name in names:

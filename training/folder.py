@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from service.registry import CONTRACT_VERSION
 from training.assays import INSERT, Assay, window_codes
 from training.card import Card, TargetCard, TrainingTable, write_card
+from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
+from training.evaluation.sigma import AssayPredictor
 from training.export import UNITS, export_model, model_members, served_assays
-from training.homology import TEST_FOLD, VALIDATION_FOLD
 from training.members import Member, predict_constructs
-from training.sigma import AssayPredictor
 from training.zoo import ZOO
 
 

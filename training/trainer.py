@@ -35,8 +35,8 @@ from training.batches import (
     labelled_sequences,
     training_scale,
 )
-from training.datasets import table_digest
-from training.homology import TEST_FOLD, VALIDATION_FOLD
+from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
+from training.datasets.table import table_digest
 from training.losses import Batch
 from training.members import Member, predict_constructs, save_member
 from training.recipe import Recipe

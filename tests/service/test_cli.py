@@ -286,7 +286,7 @@ def test_an_interruption_says_where_the_rest_is(capsys, monkeypatch, vcf, tmp_pa
 
 def test_models_are_listed_for_people_and_programs(capsys, tmp_path):
     card = {
-        "metrics": {"headline": {"name": "mean Spearman", "value": 0.3849}},
+        "headline": {"name": "mean Spearman", "value": 0.3849},
         "calibration": {"noise_scale": 1, "epistemic_scale": 1, "floor": 0},
         "summary": "[bold]not markup[/bold]",
     }

@@ -15,9 +15,9 @@ from service.errors import Status
 from service.scoring import Scores
 from tests.toy_models import SumModel, write_model
 from tests.training.toy_cagi5 import SPAN, write_cagi5
-from training.agreement import compare, position_counts
-from training.cagi5 import validate
-from training.challenge import (
+from training.evaluation.agreement import compare, position_counts
+from training.evaluation.cagi5 import validate
+from training.evaluation.challenge import (
     ELEMENTS,
     GROUPS,
     Run,
@@ -26,8 +26,8 @@ from training.challenge import (
     load_challenge,
     load_release,
 )
-from training.metrics import Estimate, Statistic
-from training.report import Report
+from training.evaluation.metrics import Estimate, Statistic
+from training.evaluation.report import Report
 
 RUN = Run(model="m", model_sha256="0" * 64, purpose="test")
 
@@ -222,7 +222,7 @@ def test_each_window_has_its_own_reference(toy_data, models_dir, tmp_path, monke
         seen.append(int(scorer.reference.codes("chr1", SPAN[0] - 2, SPAN[0] - 1)[0]) < 4)
         return compare(scorer, targets, table, **options)
 
-    monkeypatch.setattr("training.cagi5.compare", watch)
+    monkeypatch.setattr("training.evaluation.cagi5.compare", watch)
     run(toy_data, models_dir, tmp_path / "log", names=["sees"], strands=1)
     genomic, construct = ("reference_grch37.fa", "GRCh37", 1), ("elements.fa", "GRCh37", 1)
     assert seen == [genomic, True, construct, False]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.effects import Calibration, effect_distribution
-from training.calibrate import NOMINAL, Parts, Scales, coverage, fit_scales
+from training.evaluation.calibrate import NOMINAL, Parts, Scales, coverage, fit_scales
 
 
 def simulated(scales: Scales, seed: int = 0, n: int = 4000) -> Parts:

@@ -14,7 +14,7 @@ from service.errors import Status
 from service.reference import Reference
 from service.windows import make_passes, variant_windows
 from tests.training.toy_cagi5 import SPAN, write_cagi5
-from training.challenge import (
+from training.evaluation.challenge import (
     CHALLENGE_LOG,
     ELEMENTS,
     Run,
@@ -68,7 +68,7 @@ def test_the_code_version_follows_the_code(tmp_path, monkeypatch):
     copy = tmp_path / "training"
     copy.mkdir()
     (copy / "a.py").write_text("1")
-    monkeypatch.setattr("training.challenge.__file__", str(copy / "challenge.py"))
+    monkeypatch.setattr("training.evaluation.challenge.__file__", str(copy / "evaluation" / "challenge.py"))
     before = code_version()
     (copy / "a.py").write_text("2")
     assert code_version() != before

@@ -9,7 +9,11 @@ import pytest
 
 from tests.training.tiny_mirror import ROWS, TinyMirror
 from training.assays import ASSAY_BY_NAME
-from training.datasets import (
+from training.datasets.homology import canonical_kmers
+from training.datasets.overlap import read_elements
+from training.datasets.parsers import Measurements
+from training.datasets.sources import SOURCES, DataError
+from training.datasets.table import (
     COLUMNS,
     AssayTable,
     build_table,
@@ -19,10 +23,6 @@ from training.datasets import (
     table_digest,
     tabulate,
 )
-from training.homology import canonical_kmers
-from training.overlap import read_elements
-from training.parsers import Measurements
-from training.sources import SOURCES, DataError
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from tests.training.toy_table import toy_table
 from training import folder as folder_module
 from training import members as members_module
 from training.card import read_card
+from training.datasets.homology import TEST_FOLD
 from training.export import ServedModel
 from training.folder import make_model, predictor_of, read_provenance
-from training.homology import TEST_FOLD
 from training.members import load_member
 from training.trainer import train_member
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.sequence import decode, encode, reverse_complement
-from training.homology import assign_folds, canonical_kmers, homology_clusters, shares_kmer
+from training.datasets.homology import assign_folds, canonical_kmers, homology_clusters, shares_kmer
 
 
 def random_sequences(n: int, length: int = 200, seed: int = 0) -> list[str]:

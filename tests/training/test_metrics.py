@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from training.metrics import (
+from training.evaluation.metrics import (
     Estimate,
     Statistic,
     attainable,
@@ -53,7 +53,7 @@ def test_bootstrap_does_not_depend_on_how_draws_are_chunked(monkeypatch):
     x, y = rng().normal(size=(2, 50))
     counts = resample(np.arange(50), 30, rng())
     whole = bootstrap(x, y, counts, Statistic.SPEARMAN)
-    monkeypatch.setattr("training.metrics._CHUNK", 120)
+    monkeypatch.setattr("training.evaluation.metrics._CHUNK", 120)
     np.testing.assert_array_equal(bootstrap(x, y, counts, Statistic.SPEARMAN), whole)
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from service.sequence import decode
-from training.overlap import drop_overlaps, read_elements
-from training.sources import DataError
+from training.datasets.overlap import drop_overlaps, read_elements
+from training.datasets.sources import DataError
 
 GENOME = decode(np.random.default_rng(0).integers(0, 4, 400, dtype=np.uint8))
 HEADER = "element\tchrom\tpos\tref\talt\tvalue\tconfidence\n"

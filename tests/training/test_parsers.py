@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from training.assays import ASSAY_BY_NAME, LENTI_FLANKS
-from training.parsers import (
+from training.datasets.parsers import (
     JOINT_COLUMNS,
     read_agarwal_joint,
     read_fasta,
@@ -16,7 +16,7 @@ from training.parsers import (
     read_inoue,
     read_mattioli_pool,
 )
-from training.sources import DataError
+from training.datasets.sources import DataError
 
 INSERT = "ACGT" * 50
 

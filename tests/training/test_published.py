@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.challenge import ELEMENTS
-from training.published import BESIDE, PUBLISHED
+from training.evaluation.challenge import ELEMENTS
+from training.evaluation.published import BESIDE, PUBLISHED
 
 
 @pytest.mark.data

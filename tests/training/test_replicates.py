@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.replicates import align_replicates, shrink_variance, summarise_replicates
+from training.datasets.replicates import align_replicates, shrink_variance, summarise_replicates
 
 
 def noisy_replicates(n: int, replicates: int, noise: float, seed: int = 0) -> np.ndarray:

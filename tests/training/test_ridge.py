@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.metrics import pearson
-from training.ridge import fit_floor, kmer_counts
+from training.evaluation.metrics import pearson
+from training.evaluation.ridge import fit_floor, kmer_counts
 
 MOTIF = "GATAAG"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.metrics import Estimate, resample, split_half
-from training.sigma import Lookup, evaluate_sigma, replicate_values
+from training.evaluation.metrics import Estimate, resample, split_half
+from training.evaluation.sigma import Lookup, evaluate_sigma, replicate_values
 
 SIZE, WIDTH = 1500, 10
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from training.sources import (
+from training.datasets.sources import (
     HUES64,
     INOUE_DESIGN,
     SOURCES,

@@ -14,6 +14,7 @@ from training.members import MemberError, load_member, load_members, predict_con
 from training.recipe import Optim
 from training.trainer import DivergedError, split, train_member
 
+
 @pytest.fixture(scope="module")
 def table():
     return toy_table(200)

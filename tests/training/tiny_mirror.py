@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from service.sequence import decode
-from training import sources
 from training.assays import LENTI_FLANKS
-from training.sources import SUMS
+from training.datasets import sources
+from training.datasets.sources import SUMS
 
 ROWS = 40
 

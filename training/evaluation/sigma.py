@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.datasets import read_libraries
-from training.homology import TEST_FOLD, VALIDATION_FOLD
-from training.metrics import (
+from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
+from training.datasets.replicates import align_replicates
+from training.datasets.sources import locate
+from training.datasets.table import read_libraries
+from training.evaluation.metrics import (
     Counts,
     Estimate,
     Floats,
@@ -31,9 +33,7 @@ from training.metrics import (
     spearman,
     split_half,
 )
-from training.replicates import align_replicates
-from training.report import Cell, Report, Table, rows_of
-from training.sources import locate
+from training.evaluation.report import Cell, Report, Table, rows_of
 
 AssayPredictor = Callable[[pd.DataFrame], tuple[NDArray[np.floating], NDArray[np.floating] | None]]
 """Rows (n) of one assay -> mu (n, M) and log_var (n, M), or None, in the assay's log2 units."""

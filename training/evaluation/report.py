@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from training.metrics import Estimate
+from training.evaluation.metrics import Estimate
 
 Cell = str | int | float | Estimate | None
 Json = str | int | float | Mapping[str, float | None] | None

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from training import homology
-from training.challenge import element_spans, reference_path
-from training.parsers import read_fasta
-from training.sources import DataError
+from training.datasets import homology
+from training.datasets.parsers import read_fasta
+from training.datasets.sources import DataError
+from training.evaluation.challenge import element_spans, reference_path
 
 CAGI5_FILES = ("cagi5/challenge.tsv", "cagi5/release.tsv", "cagi5/reference_grch37.fa")
 

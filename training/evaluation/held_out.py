@@ -13,8 +13,8 @@ from service.registry import Model, Registry
 from service.sequence import encode, reverse_complement
 from service.session import Device
 from training.assays import ASSAYS
-from training.homology import TEST_FOLD, VALIDATION_FOLD
-from training.metrics import (
+from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
+from training.evaluation.metrics import (
     Counts,
     Floats,
     Statistic,
@@ -25,8 +25,8 @@ from training.metrics import (
     pearson,
     resample,
 )
-from training.report import Cell, Report, Table, rows_of
-from training.ridge import fit_floor, kmer_counts
+from training.evaluation.report import Cell, Report, Table, rows_of
+from training.evaluation.ridge import fit_floor, kmer_counts
 
 _BATCH = 512
 

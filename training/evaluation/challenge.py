@@ -21,7 +21,7 @@ from service.reference import Reference
 from service.sequence import decode
 from service.variants import Variant
 
-CHALLENGE_LOG = Path(__file__).with_name("challenge_log.jsonl")
+CHALLENGE_LOG = Path(__file__).parents[1] / "challenge_log.jsonl"
 COLUMNS = ("element", "chrom", "pos", "ref", "alt", "value", "confidence")
 
 K562_MATCHED = ("GP1BB", "HBB", "HBG1", "PKLR")
@@ -109,7 +109,7 @@ def load_release(data_dir: Path) -> pd.DataFrame:
 def code_version() -> str:
     """Package version and digest of the evaluating code, the same in a clone and in a wheel."""
     digest = hashlib.sha256()
-    for package in (Path(service.__file__).parent, Path(__file__).parent):
+    for package in (Path(service.__file__).parent, Path(__file__).parents[1]):
         for path in sorted(package.rglob("*.py")):
             digest.update(path.relative_to(package.parent).as_posix().encode() + b"\0")
             digest.update(path.read_bytes())

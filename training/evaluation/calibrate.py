@@ -23,9 +23,9 @@ from service.errors import Status
 from service.reference import Reference
 from service.registry import Registry
 from service.scoring import Scorer
-from training.challenge import head_of, load_release, reference_path, variants_of
-from training.metrics import Floats
-from training.report import Cell, Report, Table, rows_of
+from training.evaluation.challenge import head_of, load_release, reference_path, variants_of
+from training.evaluation.metrics import Floats
+from training.evaluation.report import Cell, Report, Table, rows_of
 
 VERSION = 1
 NOMINAL = (0.5, 0.8, 0.9, 0.95)

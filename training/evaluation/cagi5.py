@@ -14,9 +14,9 @@ from service.reference import Reference
 from service.registry import Registry
 from service.scoring import Scorer, ScoringOptions
 from service.session import Device
-from training.agreement import Agreement, compare
-from training.cagi5_tables import layout
-from training.challenge import (
+from training.evaluation.agreement import Agreement, compare
+from training.evaluation.cagi5_tables import layout
+from training.evaluation.challenge import (
     CHALLENGE_LOG,
     Run,
     load_challenge,
@@ -24,7 +24,7 @@ from training.challenge import (
     reference_path,
     write_construct_reference,
 )
-from training.report import Report
+from training.evaluation.report import Report
 
 Split = Literal["challenge", "release"]
 

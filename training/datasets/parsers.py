@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from training.assays import LENTI_FLANKS
-from training.sources import DataError
+from training.datasets.sources import DataError
 
 JOINT_COLUMNS = {
     "K562 [log2(rna/dna)]": "K562",

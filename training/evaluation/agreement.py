@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from service.errors import Status
 from service.scoring import Scorer
-from training.challenge import ELEMENTS, GROUPS, head_of, variants_of
-from training.metrics import (
+from training.evaluation.challenge import ELEMENTS, GROUPS, head_of, variants_of
+from training.evaluation.metrics import (
     Counts,
     Difference,
     Estimate,

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from training import homology, parsers, sources
-from training.overlap import CAGI5_FILES, drop_overlaps, read_elements
-from training.parsers import Measurements
-from training.replicates import align_replicates, shrink_variance, summarise_replicates
-from training.sources import DataError, LocatedFile, Source, check_mirrored, locate
+from training.datasets import homology, parsers, sources
+from training.datasets.overlap import CAGI5_FILES, drop_overlaps, read_elements
+from training.datasets.parsers import Measurements
+from training.datasets.replicates import align_replicates, shrink_variance, summarise_replicates
+from training.datasets.sources import DataError, LocatedFile, Source, check_mirrored, locate
 
 TABLE_PATH = Path("build/assays.parquet")
 COLUMNS = (

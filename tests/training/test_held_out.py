@@ -11,8 +11,8 @@ import pytest
 from service.sequence import encode, reverse_complement
 from tests.toy_models import SumModel, write_model
 from tests.training.toy_table import toy_table
-from training.evaluate import evaluate
-from training.metrics import pearson, spearman
+from training.evaluation.held_out import evaluate
+from training.evaluation.metrics import pearson, spearman
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from sklearn.linear_model import Ridge
 
 from service.sequence import encode
-from training.metrics import Floats, pearson
+from training.evaluation.metrics import Floats, pearson
 
 K = 6
 KmerCounts: TypeAlias = csr_array[np.float64, tuple[int, int]]

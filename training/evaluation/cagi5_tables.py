@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from training.agreement import HIGH_CONFIDENCE, NOMINAL, Agreement
-from training.challenge import ELEMENTS, GROUPS, head_of
-from training.metrics import Statistic
-from training.published import BESIDE, PUBLISHED
-from training.report import Cell, Report, Table, rows_of
+from training.evaluation.agreement import HIGH_CONFIDENCE, NOMINAL, Agreement
+from training.evaluation.challenge import ELEMENTS, GROUPS, head_of
+from training.evaluation.metrics import Statistic
+from training.evaluation.published import BESIDE, PUBLISHED
+from training.evaluation.report import Cell, Report, Table, rows_of
 
 _SHOWN = tuple((statistic, subset) for statistic in Statistic for subset in ("all", "high", "low"))
 _STATISTICS = tuple(f"{statistic} {subset}" for statistic, subset in _SHOWN)

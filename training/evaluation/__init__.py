@@ -1,0 +1,1 @@
+"""Models -> evidence: held-out sequences, sigma, CAGI5, calibration."""
