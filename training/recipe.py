@@ -22,27 +22,45 @@ class RecipeError(ValueError):
 
 
 @dataclass(frozen=True)
-class Optim:
-    """How weights move: AdamW, one-cycle learning rate, clipped gradients, averaged weights.
+class Cycle:
+    """One warm start: the learning rate rises, then falls to nothing along a cosine.
 
     Attributes:
-      lr: peak learning rate of the one-cycle schedule.
-      epochs: passes over the training folds; every arm is stopped at the last one.
+      epochs: passes over the training folds.
+      lr: peak learning rate.
+      warmup: share of the steps in which it rises.
+    """
+
+    epochs: int
+    lr: float
+    warmup: float = 0.3
+
+
+@dataclass(frozen=True)
+class Optim:
+    """How weights move: AdamW, one-cycle learning rates, clipped gradients, averaged weights.
+
+    Attributes:
+      cycles: one after another (warm restarts: Loshchilov and Hutter, ICLR 2017). Each starts
+        from the averaged weights of the one before, with a fresh optimiser; every arm is stopped
+        at the end of the last.
       batch_size: sequences per step.
       weight_decay: AdamW's.
       clip: largest global gradient norm.
       ema: decay per step of the averaged weights, the ones that are kept. 0.999 lags too far
         behind at a few hundred steps an epoch.
-      warmup: share of the steps in which the learning rate rises.
     """
 
-    lr: float = 2e-3
-    epochs: int = 9
+    cycles: tuple[Cycle, ...] = (Cycle(9, 2e-3), Cycle(5, 1.5e-3, warmup=0.1))
     batch_size: int = 256
     weight_decay: float = 0.05
     clip: float = 1.0
     ema: float = 0.995
-    warmup: float = 0.3
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training folds in all cycles."""
+        return sum(cycle.epochs for cycle in self.cycles)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,9 @@ from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.table import table_digest
 from training.losses import Batch
 from training.members import Member, predict_constructs, save_member
-from training.recipe import Recipe
+from training.recipe import Cycle, Recipe
+
+CHECKPOINT = "last.ckpt"
 
 
 class DivergedError(RuntimeError):
@@ -49,9 +51,12 @@ class DivergedError(RuntimeError):
 class _Module(lightning.LightningModule):
     """The network with its loss and optimiser, as Lightning wants it."""
 
-    def __init__(self, recipe: Recipe, assays: tuple[Assay, ...], steps: int) -> None:
+    def __init__(
+        self, recipe: Recipe, cycle: Cycle, assays: tuple[Assay, ...], steps_per_epoch: int
+    ) -> None:
         super().__init__()
-        self.recipe, self.steps = recipe, steps
+        self.recipe, self.cycle = recipe, cycle
+        self.steps = cycle.epochs * steps_per_epoch
         self.network: NetworkModule = recipe.architecture.build(assays)
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
@@ -66,12 +71,12 @@ class _Module(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        optim = self.recipe.optim
+        cycle = self.cycle
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=optim.lr, weight_decay=optim.weight_decay
+            self.parameters(), lr=cycle.lr, weight_decay=self.recipe.optim.weight_decay
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, optim.lr, total_steps=self.steps, pct_start=optim.warmup
+            optimizer, cycle.lr, total_steps=self.steps, pct_start=cycle.warmup
         )
         return {
             "optimizer": optimizer,
@@ -82,17 +87,16 @@ class _Module(lightning.LightningModule):
 class _EpochSeed(Callback):
     """Make batches and dropout of an epoch a function of (seed, epoch)."""
 
-    def __init__(self, batches: EpochBatches) -> None:
-        self.batches = batches
+    def __init__(self, batches: EpochBatches, first_epoch: int) -> None:
+        self.batches, self.first_epoch = batches, first_epoch
 
     def on_train_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        epoch = trainer.current_epoch
+        epoch = self.first_epoch + trainer.current_epoch
         self.batches.epoch = epoch
-        torch.manual_seed(
-            int(np.random.SeedSequence([self.batches.seed, epoch]).generate_state(1)[0])
-        )
+        sequence = np.random.SeedSequence([self.batches.seed, epoch])
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
 
 
 class _History(Callback):
@@ -159,38 +163,40 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _finished_epochs(checkpoint: Path) -> int:
-    """Epochs that a checkpoint holds; 0 without one."""
+def _finished(checkpoint: Path) -> tuple[int, dict[str, torch.Tensor]]:
+    """Epochs that a checkpoint holds (0 without one) and its averaged weights."""
     if not checkpoint.exists():
-        return 0
+        return 0, {}
     # Our own file, written by this trainer: it holds optimiser state, not only tensors.
-    return int(torch.load(checkpoint, weights_only=False)["epoch"]) + 1
+    held = torch.load(checkpoint, weights_only=False)
+    return int(held["epoch"]) + 1, held["state_dict"]
 
 
 def _fit(
-    recipe: Recipe,
+    module: _Module,
     batches: EpochBatches,
     validation: LabelledSequences,
     folder: Path,
     *,
-    epochs: int,
+    first_epoch: int,
+    until: int,
     progress: bool,
-) -> NetworkModule:
-    """Run (or go on with) the optimisation up to `epochs`; return the averaged weights."""
-    checkpoint = folder / "last.ckpt"
-    module = _Module(recipe, batches.data.assays, steps=recipe.optim.epochs * len(batches))
-    averaging = EMAWeightAveraging(decay=recipe.optim.ema)
+) -> None:
+    """Run, or go on with, one cycle up to `until` epochs of it; the result is its checkpoint."""
+    checkpoint = folder / CHECKPOINT
+    optim = module.recipe.optim
+    averaging = EMAWeightAveraging(decay=optim.ema)
     trainer = lightning.Trainer(
         accelerator="auto",
         devices=1,
-        max_epochs=epochs,
-        gradient_clip_val=recipe.optim.clip,
+        max_epochs=until,
+        gradient_clip_val=optim.clip,
         deterministic=True,
         callbacks=[
             averaging,
-            _EpochSeed(batches),
+            _EpochSeed(batches, first_epoch),
             _History(folder / "history.jsonl", averaging, validation),
-            ModelCheckpoint(folder, filename="last", enable_version_counter=False),
+            ModelCheckpoint(folder, filename=checkpoint.stem, enable_version_counter=False),
         ],
         logger=CSVLogger(folder, name="", version=""),
         enable_progress_bar=progress,
@@ -205,6 +211,48 @@ def _fit(
         ckpt_path=str(checkpoint) if checkpoint.exists() else None,
         weights_only=False,
     )
+
+
+def _run_cycles(
+    recipe: Recipe,
+    batches: EpochBatches,
+    validation: LabelledSequences,
+    folder: Path,
+    *,
+    epochs_left: int,
+    progress: bool,
+) -> NetworkModule | None:
+    """Run the cycles that are not finished; return the averaged weights of the last.
+
+    None if `epochs_left` ended before the cycles did.
+    """
+    weights: dict[str, torch.Tensor] = {}
+    first_epoch = 0
+    for number, cycle in enumerate(recipe.optim.cycles):
+        place = folder / f"cycle{number}"
+        module = _Module(recipe, cycle, batches.data.assays, len(batches))
+        if weights:
+            module.load_state_dict(weights)
+        finished, _ = _finished(place / CHECKPOINT)
+        until = min(cycle.epochs, finished + epochs_left)
+        if finished < until:
+            place.mkdir(exist_ok=True)
+            _fit(
+                module,
+                batches,
+                validation,
+                place,
+                first_epoch=first_epoch,
+                until=until,
+                progress=progress,
+            )
+        if until < cycle.epochs:
+            return None
+        epochs_left -= until - finished
+        first_epoch += cycle.epochs
+        # Always by way of the file, so that a resumed run starts the next cycle from the same bits.
+        _, weights = _finished(place / CHECKPOINT)
+    module.load_state_dict(weights)
     return module.network.eval()
 
 
@@ -225,7 +273,8 @@ def train_member(
       seed: of initial weights, order, orientation and dropout. One seed gives one bit-identical
         run on the CPU at a given number of threads.
       table: the assay table with `fold` and `variance_shrunk`.
-      folder: of this run: `history.jsonl`, `last.ckpt`, and at the end `member.safetensors`.
+      folder: of this run: one folder per cycle with `history.jsonl` and `last.ckpt`, and at the
+        end `member.safetensors`.
       threads: of torch; two runs of one thread each outpace one run of two.
       progress: show a progress bar.
       stop_after: end after this many epochs of this call, as if interrupted.
@@ -241,15 +290,19 @@ def train_member(
     if path.exists():
         return path
     torch.set_num_threads(threads)
-    epochs = recipe.optim.epochs
-    if stop_after is not None:
-        epochs = min(epochs, _finished_epochs(folder / "last.ckpt") + stop_after)
     with _quiet():
         lightning.seed_everything(seed, verbose=False)
         train, validation, scale = split(table)
         batches = EpochBatches(train, recipe.sampler, recipe.optim.batch_size, seed)
-        network = _fit(recipe, batches, validation, folder, epochs=epochs, progress=progress)
-    if epochs < recipe.optim.epochs:
+        network = _run_cycles(
+            recipe,
+            batches,
+            validation,
+            folder,
+            epochs_left=recipe.optim.epochs if stop_after is None else stop_after,
+            progress=progress,
+        )
+    if network is None:
         return None
     member = Member(
         recipe=recipe.name,

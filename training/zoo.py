@@ -6,11 +6,11 @@ from training.architectures.heads import MeanHeads, MeanVarianceHeads
 from training.architectures.network import Network
 from training.architectures.trunks import Compact, DreamRNN
 from training.losses import MeanVariance
-from training.recipe import Optim, Recipe, index
+from training.recipe import Cycle, Optim, Recipe, index
 
 TRIO = (42, 123, 456)
 # The study's optimisation, with the gradient clipping it lacked; sized for a GPU.
-STUDY = Optim(lr=5e-3, epochs=80, batch_size=1024, weight_decay=0.01)
+STUDY = Optim(cycles=(Cycle(80, 5e-3),), batch_size=1024, weight_decay=0.01)
 PLAIN, GAUSS = Network(Compact(), MeanHeads()), Network(Compact(), MeanVarianceHeads())
 RNN, RNN_GAUSS = Network(DreamRNN(), MeanHeads()), Network(DreamRNN(), MeanVarianceHeads())
 LINEAR = MeanVariance(space="linear", lambda_var=1.0)

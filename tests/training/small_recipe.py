@@ -4,12 +4,12 @@ from training.architectures.heads import MeanVarianceHeads
 from training.architectures.network import Network
 from training.architectures.trunks import Compact
 from training.losses import MeanVariance
-from training.recipe import Optim, Recipe
+from training.recipe import Cycle, Optim, Recipe
 
 SMALL = Recipe(
     "small",
     Network(Compact(width=16, coarse=(1,)), MeanVarianceHeads(hidden=8)),
     MeanVariance(),
-    optim=Optim(epochs=3, batch_size=32, ema=0.9, lr=5e-3),
+    optim=Optim(cycles=(Cycle(2, 5e-3), Cycle(1, 2e-3)), batch_size=32, ema=0.9),
     seeds=(1, 2),
 )

@@ -60,7 +60,7 @@ def test_there_is_one_door_to_the_challenge_labels():
         if re.search(r"challenge\.tsv|\{split\}\.tsv|kircher2019", text):
             naming.add(path.name)
     assert naming <= {"challenge.py", "overlap.py"}
-    assert "read_csv" not in (package / "overlap.py").read_text()
+    assert "read_csv" not in (package / "datasets" / "overlap.py").read_text()
 
 
 def test_the_code_version_follows_the_code(tmp_path, monkeypatch):
@@ -68,7 +68,9 @@ def test_the_code_version_follows_the_code(tmp_path, monkeypatch):
     copy = tmp_path / "training"
     copy.mkdir()
     (copy / "a.py").write_text("1")
-    monkeypatch.setattr("training.evaluation.challenge.__file__", str(copy / "evaluation" / "challenge.py"))
+    monkeypatch.setattr(
+        "training.evaluation.challenge.__file__", str(copy / "evaluation" / "challenge.py")
+    )
     before = code_version()
     (copy / "a.py").write_text("2")
     assert code_version() != before

@@ -77,7 +77,7 @@ def test_the_adapters_and_the_scale_are_inside():
     one = member(Network(Compact(width=16), MeanVarianceHeads()), 1)
     insert = "ACGTTGCA" * 25
     left, right = LENTI_FLANKS
-    codes = torch.from_numpy(encode(left + insert + right))[None]
+    codes = torch.tensor(encode(left + insert + right).tolist())[None]
     prediction = one.network(codes)
     mu, sigma = session(build_graph([one], "toy")).run(
         ["mu", "sigma"], {"bases": encode(insert)[None]}

@@ -39,7 +39,7 @@ def test_wrong_pairings_are_refused():
 def test_repeats_are_refused():
     first = Recipe("first", Network(Compact(), MeanHeads()))
     with pytest.raises(RecipeError, match="two recipes are named first"):
-        index([first, dataclasses.replace(first, optim=Optim(epochs=1))])
+        index([first, dataclasses.replace(first, optim=Optim(ema=0.5))])
     with pytest.raises(RecipeError, match="second repeats first"):
         index([first, dataclasses.replace(first, name="second", seeds=(7,))])
 
