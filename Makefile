@@ -3,7 +3,7 @@
 # Each target makes the virtual environment that it needs and leaves it alone while nothing changed.
 
 PYTHON ?= python3
-# Where the measured tables are mirrored; without a mirror they are downloaded.
+# Where the measured tables are mirrored; see Training in README.md for what has no other source.
 ifneq ($(wildcard ../shared/data),)
 export VARSIGMA_DATA ?= ../shared/data
 endif
@@ -19,7 +19,7 @@ BIN := $(DEV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-data lint format bench data train evaluate validate wheel check-no-torch docker-lint docker-steps clean
+.PHONY: help demo serve test test-data lint format bench data train evaluate calibrate validate wheel check-no-torch docker-lint docker-steps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ format: $(DEV_READY) ## format the code
 check-no-torch: $(DEMO_READY) ## import and run the service where torch is not installed
 	$(DEMO)/bin/python -m tests.no_torch
 
-bench: $(DEMO_READY) ## two-strand scoring throughput beside raw ONNX Runtime
+bench: $(DEMO_READY) ## throughput, VCF file in to VCF file out, beside raw ONNX Runtime
 	$(DEMO)/bin/python -m tests.bench_throughput --model $(MODEL)
 
 docker-lint: $(DEV_READY) ## lint the Dockerfile (hadolint's wheel exists for Linux x86-64)
@@ -78,6 +78,9 @@ train: $(DEV_READY) ## train one recipe and export it to models/ (RECIPE=dh7)
 evaluate: $(DEV_READY) ## measure one model on held-out sequences (MODEL=dh7)
 	$(BIN)/varsigma-train evaluate $(MODEL)
 	$(BIN)/varsigma-train sigma $(MODEL)
+
+calibrate: $(DEV_READY) ## fit the widths of one model's effects to the CAGI5 release set (MODEL=dh7)
+	$(BIN)/varsigma-train calibrate $(MODEL)
 
 validate: $(DEV_READY) ## score the CAGI5 challenge with one model (MODEL=dh7)
 	$(BIN)/varsigma-train validate $(MODEL)

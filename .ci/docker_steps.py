@@ -68,9 +68,8 @@ class Container:
             path = REPOSITORY / source
             to = self.folder / target / (path.name if target.endswith("/") else "")
             if path.is_dir():
-                shutil.copytree(
-                    path, to, ignore=shutil.ignore_patterns("__pycache__", "members.safetensors")
-                )
+                # As .dockerignore says; `members` are the training weights of a model.
+                shutil.copytree(path, to, ignore=shutil.ignore_patterns("__pycache__", "members"))
             else:
                 shutil.copy(path, to)
 

@@ -72,7 +72,7 @@ def score(
         raise ValidationError("--fast is --strands 1 --shifts 0; leave the other two out")
     if fast:
         strands, shifts = 1, "0"
-    settings = load_settings(
+    settings = _settings(
         model=model,
         models=models,
         reference=reference,
@@ -107,8 +107,13 @@ def score(
                     task, completed=position, alts=n_alts
                 ),
             )
-    summary.show(shown, mismatch_share=settings.mismatch_share)
+    summary.show(shown, mismatch_share=settings.mismatch_share, device=settings.device)
     raise typer.Exit(summary.exit_code)
+
+
+def _settings(**options: object) -> Settings:
+    """Read the settings of a command's options, None where one is not given, and no others."""
+    return load_settings(used=options.keys(), **options)
 
 
 def _scorer(settings: Settings, fasta: Path) -> Scorer:
@@ -128,7 +133,7 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """List the models with their targets and headline metric."""
-    settings = load_settings(models=models)
+    settings = _settings(models=models)
     registry = Registry(settings.models)
     summaries = [ModelSummary.from_card(registry.card(name)) for name in registry.names()]
     if not summaries:
@@ -144,7 +149,7 @@ def list_models(
             ", ".join(summary.targets),
             f"{summary.window} bp",
             str(summary.members),
-            "yes" if summary.calibrated else "no",
+            ", ".join(summary.calibrated_targets) or "no",
             f"{headline.name} {headline.value:.3f}" if headline else "-",
             escape(summary.summary),
         )
@@ -177,7 +182,7 @@ def serve(
 
     from service.app import create_app  # noqa: PLC0415
 
-    settings = load_settings(
+    settings = _settings(
         model=",".join(model) if model else None,
         models=models,
         reference=reference,
@@ -221,7 +226,7 @@ def run(arguments: Sequence[str]) -> int:
     is_debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"] or ["--help"]
     try:
-        is_debug = load_settings(debug=is_debug or None).debug
+        is_debug = _settings(debug=is_debug or None).debug
         command = get_command(app)
         with command.make_context("varsigma", arguments) as context:
             command.invoke(context)

@@ -1,26 +1,27 @@
 """mu and sigma of both alleles -> one predictive distribution of the effect per target."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from statistics import NormalDist
-from typing import Any, Self, TypeAlias
+from typing import Annotated, Any, Literal, Protocol, Self, TypeAlias
 
 import numpy as np
+import pydantic
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
 
 from service.errors import ModelContractError, ValidationError
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
+Scale: TypeAlias = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
+
 _NORMAL = NormalDist()
 _normal_cdf = np.vectorize(_NORMAL.cdf, otypes=[np.float64])
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """How the parts of a distribution combine, fitted on measured variant effects.
-
-    Each value is one number, or one per target in the model's order.
+class Scales(Protocol):
+    """How the parts of a distribution combine; each is one number, or (T,) one per target.
 
     Attributes:
       noise_scale: factor on the aleatoric SD of a difference of two alleles.
@@ -28,35 +29,116 @@ class Calibration:
       floor: SD in log2 that remains when members and passes agree.
     """
 
-    noise_scale: float | tuple[float, ...]
-    epistemic_scale: float | tuple[float, ...]
-    floor: float | tuple[float, ...]
+    @property
+    def noise_scale(self) -> float | Floats: ...  # noqa: D102  (see the class)
+    @property
+    def epistemic_scale(self) -> float | Floats: ...  # noqa: D102
+    @property
+    def floor(self) -> float | Floats: ...  # noqa: D102
+
+
+def total_sd(spread: Floats, noise: Floats, scales: Scales) -> Floats:
+    """SD of a whole distribution: the one formula that is fitted, and applied when scoring.
+
+    Args:
+      spread: (..., T) or (n,) sqrt(epistemic^2 + representation^2).
+      noise: the same shape, sqrt of the mean over members and passes of sigma_ref^2 + sigma_alt^2.
+      scales: factors and floor.
+
+    Returns:
+      The same shape: sqrt(floor^2 + (epistemic_scale * spread)^2 + (noise_scale * noise)^2).
+    """
+    variance = (
+        np.square(scales.floor)
+        + np.square(scales.epistemic_scale * spread)
+        + np.square(scales.noise_scale * noise)
+    )
+    sd: Floats = np.sqrt(variance)
+    return sd
+
+
+@dataclass(frozen=True)
+class TargetScales:
+    """`Scales` with (T,) values."""
+
+    noise_scale: Floats
+    epistemic_scale: Floats
+    floor: Floats
+
+
+_UNCALIBRATED = TargetScales(np.ones(1), np.ones(1), np.zeros(1))
+
+
+class Calibration(BaseModel):
+    """The `calibration` entry of a card: fitted scales, and what they were fitted for and on.
+
+    Attributes:
+      version: of this entry's layout.
+      noise_scale: as in `Scales`.
+      epistemic_scale: as in `Scales`.
+      floor: as in `Scales`.
+      targets: names of the targets whose effects were compared with measured ones.
+      strands: of the passes that were scored.
+      shifts: of the passes that were scored.
+      variants: kind of the variants that were measured.
+      method: how the scales were fitted.
+      data: which measurements they were fitted to.
+      n: measured variants.
+      loci: independent loci among them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal[1]
+    noise_scale: Scale
+    epistemic_scale: Scale
+    floor: Scale
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+    strands: Literal[1, 2]
+    shifts: Annotated[tuple[StrictInt, ...], Field(min_length=1)]
+    variants: str
+    method: str
+    data: str
+    n: int
+    loci: int
 
     @classmethod
-    def from_card(cls, block: Mapping[str, Any] | None, n_targets: int) -> Self | None:
-        """Read the `calibration` entry of a model card; None means uncalibrated.
+    def from_card(cls, block: object, targets: Sequence[str]) -> Self | None:
+        """Read the entry of a card with these targets; None means uncalibrated.
 
         Raises:
-          ModelContractError: a value is missing, negative, or not one number per target.
+          ModelContractError: a key is missing or malformed, a scale is no number >= 0, or a target
+            is none of the model's.
         """
         if block is None:
             return None
-        values: dict[str, float | tuple[float, ...]] = {}
-        for name in (field.name for field in fields(cls)):
-            try:
-                array = np.asarray(block[name], np.float64)
-            except (KeyError, TypeError, ValueError) as error:
-                raise ModelContractError(f"calibration needs a number {name!r}") from error
-            if (
-                array.shape not in {(), (n_targets,)}
-                or not (np.isfinite(array) & (array >= 0)).all()
-            ):
-                raise ModelContractError(
-                    f"calibration {name!r} must be one number >= 0, or one for each of the"
-                    f" {n_targets} targets"
-                )
-            values[name] = tuple(array.tolist()) if array.ndim else float(array)
-        return cls(**values)
+        try:
+            calibration = cls.model_validate(block)
+        except pydantic.ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            where = ".".join(("calibration", *map(str, problem["loc"])))
+            raise ModelContractError(f"{where}: {problem['msg']}") from error
+        if unknown := set(calibration.targets).difference(targets):
+            raise ModelContractError(
+                f"calibration.targets: {', '.join(sorted(unknown))} is no target of the model"
+            )
+        return calibration
+
+    def applies_to(
+        self, targets: Sequence[str], strands: int, shifts: tuple[int, ...]
+    ) -> tuple[bool, ...]:
+        """Say for each target whether effects scored with these passes are what was fitted."""
+        has_passes = strands == self.strands and set(shifts) == set(self.shifts)
+        return tuple(has_passes and target in self.targets for target in targets)
+
+    def scales(self, applies: tuple[bool, ...]) -> TargetScales:
+        """Return the scales of T targets: the fitted ones where they apply, else 1, 1 and 0."""
+        where = np.array(applies)
+        return TargetScales(
+            noise_scale=np.where(where, self.noise_scale, 1.0),
+            epistemic_scale=np.where(where, self.epistemic_scale, 1.0),
+            floor=np.where(where, self.floor, 0.0),
+        )
 
 
 @dataclass(frozen=True)
@@ -67,11 +149,13 @@ class Effects:
       effect: mean of mu(alt) - mu(ref), paired within each member and pass.
       epistemic: SD over members of the member's effect; NaN for one member.
       representation: SD over passes (strands and shifts) of the pass's effect; NaN for one pass.
-      aleatoric: SD of the measurement noise of the difference.
-      sd: SD of the whole distribution.
-      lower: lower end of the central interval at the coverage asked for.
+      aleatoric: part of sd that follows sigma of the two alleles: measurement noise and what the
+        model cannot explain.
+      sd: SD of the whole distribution, that of a measured effect.
+      lower: lower end of the central interval of a measured effect at the coverage asked for.
       upper: upper end of it.
-      p_sign: probability, 0.5 to 1, that the effect has the sign of `effect`: Phi(|effect| / sd).
+      p_sign: probability, 0.5 to 1, that a measured effect would have the sign of `effect`:
+        Phi(|effect| / sd).
     """
 
     effect: Floats
@@ -95,20 +179,21 @@ class Effects:
 
 
 def effect_distribution(
-    mu: Floats, sigma: Floats, coverage: float, calibration: Calibration | None
+    mu: Floats, sigma: Floats, coverage: float, scales: Scales | None
 ) -> Effects:
     """Combine the outputs for both alleles into one distribution per variant and target.
 
-    Uncalibrated: aleatoric^2 = mean over members and passes of sigma_ref^2 + sigma_alt^2 and
-    sd^2 = epistemic^2 + representation^2 + aleatoric^2. Calibrated: aleatoric is multiplied by
-    `noise_scale` and sd^2 = floor^2 + epistemic_scale^2 * (epistemic^2 + representation^2)
-    + aleatoric^2. The distribution is normal; a part that is NaN (one member, one pass) adds 0.
+    Without scales: aleatoric^2 = mean over members and passes of sigma_ref^2 + sigma_alt^2, and
+    sd^2 = epistemic^2 + representation^2 + aleatoric^2. Scales combine them as `total_sd` says,
+    and aleatoric is then the scaled part. The distribution is normal; a part that is NaN (one
+    member, one pass) adds 0.
 
     Args:
       mu: (N, P, 2, M, T) means; axis 2 is ref, alt.
-      sigma: the same shape, SD of one measurement of one allele, > 0.
+      sigma: the same shape, SD of one measurement of one allele as the model sees it, > 0: label
+        noise and model error; the card's sigma_source says what it was learnt from.
       coverage: probability inside (lower, upper), between 0 and 1.
-      calibration: scales for this model, None if there are none.
+      scales: of each target, None for uncalibrated ones.
 
     Raises:
       ValidationError: coverage outside (0, 1).
@@ -120,11 +205,11 @@ def effect_distribution(
     effect = difference.mean(axis=(1, 2))
     epistemic = _sd(difference.mean(axis=1))
     representation = _sd(difference.mean(axis=2))
-    noise = np.square(sigma, dtype=np.float64).sum(axis=2).mean(axis=(1, 2))
-    scales = calibration or Calibration(noise_scale=1.0, epistemic_scale=1.0, floor=0.0)
-    aleatoric = np.sqrt(noise) * np.asarray(scales.noise_scale)
-    model = np.nan_to_num(epistemic) ** 2 + np.nan_to_num(representation) ** 2
-    sd = np.sqrt(np.square(scales.floor) + np.square(scales.epistemic_scale) * model + aleatoric**2)
+    noise = np.sqrt(np.square(sigma, dtype=np.float64).sum(axis=2).mean(axis=(1, 2)))
+    spread = np.hypot(np.nan_to_num(epistemic), np.nan_to_num(representation))
+    scales = scales or _UNCALIBRATED
+    aleatoric = noise * scales.noise_scale
+    sd = total_sd(spread, noise, scales)
     z = np.divide(np.abs(effect), sd, out=np.where(effect == 0, 0.0, np.inf), where=sd > 0)
     half_width = _NORMAL.inv_cdf(0.5 + coverage / 2) * sd
     return Effects(

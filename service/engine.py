@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from service.errors import (
@@ -19,6 +20,8 @@ from service.settings import Settings
 
 class Engine:
     """What the routes share. One worker thread owns inference, so the event loop never waits.
+
+    Requests are scored one after the other, each by itself.
 
     Attributes:
       settings: as the service was started.
@@ -46,7 +49,7 @@ class Engine:
         for model in self.models.values():
             Scorer(model, self.reference, self._defaults)  # refuses shifts that leave its window
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
-        self._n_waiting = 0
+        self._places = threading.Semaphore(settings.max_waiting)
 
     def model(self, name: str | None) -> Model:
         """Return a served model, the default one for None.
@@ -85,19 +88,16 @@ class Engine:
                 "this server has no reference: send 'sequences', or start it with --reference",
                 detail={"field": "variants"},
             )
-        if self._n_waiting >= self.settings.max_waiting:
-            raise OverloadedError(
-                f"{self._n_waiting} requests are waiting; try again later",
-                detail={"limit": self.settings.max_waiting},
-            )
         scorer = Scorer(model, self.reference, request.options(self._defaults))
-        self._n_waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._worker, _score, scorer, request
+        waiting = self.settings.max_waiting
+        if not self._places.acquire(blocking=False):
+            raise OverloadedError(
+                f"{waiting} requests are waiting; try again later", detail={"limit": waiting}
             )
-        finally:
-            self._n_waiting -= 1
+        job = self._worker.submit(_score, scorer, request)
+        # Not when the caller stops waiting: a job that has begun holds its place until it is done.
+        job.add_done_callback(lambda _: self._places.release())
+        return await asyncio.wrap_future(job)
 
     def close(self) -> None:
         """Finish what is waiting and end the thread."""
@@ -113,6 +113,6 @@ def _score(scorer: Scorer, request: ScoreRequest) -> bytes:
         items = request.sequences or []
         scores = scorer.score_pairs([(item.ref, item.alt) for item in items])
     content = ScoreResponse.content(
-        items, scores, targets=scorer.model.info.targets, provenance=scorer.provenance()
+        items, scores, targets=scorer.model.info.targets, provenance=scorer.provenance(scores)
     )
     return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()

@@ -1,17 +1,17 @@
 """What can go wrong: a bad request raises an exception, a bad record has a `Status`.
 
 ```
-ServiceError                  HTTP  type               raised by
+ServiceError               HTTP  type               when
   ClientError
-    DecodingError              400  decoding_error     vcf, schemas
-    ModelNotFoundError         404  model_not_found    registry
-    RequestTooLargeError       413  request_too_large  app
-    ValidationError            422  validation_error   schemas, sequence, windows, scoring
-    InputFileError             422  input_file         reference, vcf, batch
+    DecodingError           400  decoding_error     a VCF or a request body is not one
+    ModelNotFoundError      404  model_not_found    no folder of models, or no model of that name
+    RequestTooLargeError    413  request_too_large  a body or a list exceeds a published limit
+    ValidationError         422  validation_error   an option, a setting or a sequence is not valid
+    InputFileError          422  input_file         a FASTA or VCF is missing, truncated, mistaken
   ServerError
-    ModelContractError         500  model_contract     registry
-    DeviceError                500  device             registry
-    OverloadedError            503  overloaded         app
+    ModelContractError      500  model_contract     a model or its card is not what it must be
+    DeviceError             500  device             CUDA was asked for and does not run
+    OverloadedError         503  overloaded         too many requests are waiting
 ```
 """
 

@@ -37,15 +37,20 @@ SCORE_RESPONSE: dict[str, Any] = {
         "varsigma_version": "0.1.0",
         "model": "dh7",
         "model_sha256": "9f2c6f0e3d5b8a417c0e2f6d1b94a8e35c7d60f1a2b3948576c8d9e0f1a2b3c4",
+        "data_digest": "5d41402abc4b2a76b9719d911017c592a1e5f0c3d2b4968778695a4b3c2d1e0f",
+        "onnxruntime": "1.27.0",
         "providers": ["CPUExecutionProvider"],
+        "threads": 4,
         "precision": "float32",
         "assembly": "GRCh37",
         "reference": "chr17.hg19.part.fa",
         "options": {"strands": 2, "shifts": [0], "coverage": 0.9, "batch_size": 256},
-        "calibrated": False,
+        "calibrated": True,
+        "calibrated_targets": ["K562"],
         "use": "research use only",
     },
-    "calibrated": False,
+    "calibrated": True,
+    "calibrated_targets": ["K562"],
     "results": [
         {
             "index": 0,
@@ -62,6 +67,7 @@ SCORE_RESPONSE: dict[str, Any] = {
                     "epistemic": 0.087,
                     "representation": 0.041,
                     "aleatoric": 0.327,
+                    "calibrated": True,
                 }
             },
         },
@@ -82,7 +88,8 @@ MODEL_SUMMARY: dict[str, Any] = {
     "window": 200,
     "members": 3,
     "units": "log2(RNA/DNA)",
-    "calibrated": False,
+    "calibrated": True,
+    "calibrated_targets": ["K562", "HepG2"],
     "headline": None,
 }
 

@@ -14,6 +14,7 @@ from service.effects import Effects
 
 MISSING = "."
 UNSPECIFIED = "unspecified"
+NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +24,38 @@ class EffectField:
     Attributes:
       name: the attribute of `Effects`, the JSON key, and the end of a column's name.
       meaning: one line; `{interval}` stands for the coverage.
+      is_scaled: whether a calibration changes it.
     """
 
     name: str
     meaning: str
+    is_scaled: bool = False
 
 
 EFFECT_FIELDS = (
     EffectField("effect", "Predicted effect, alt minus ref, log2(RNA/DNA)"),
-    EffectField("sd", "Total standard deviation of the effect"),
-    EffectField("lower", "Lower end of the {interval} interval of the effect"),
-    EffectField("upper", "Upper end of the {interval} interval of the effect"),
-    EffectField("p_sign", "Probability that the true effect has the sign of the predicted one"),
+    EffectField(
+        "sd", "Standard deviation of a measured effect about the prediction", is_scaled=True
+    ),
+    EffectField(
+        "lower", "Lower end of the {interval} interval of a measured effect", is_scaled=True
+    ),
+    EffectField(
+        "upper", "Upper end of the {interval} interval of a measured effect", is_scaled=True
+    ),
+    EffectField(
+        "p_sign",
+        "Probability that a measured effect would have the sign of effect: Phi(|effect|/sd)",
+        is_scaled=True,
+    ),
     EffectField("epistemic", "Standard deviation of the effect over the members of the ensemble"),
     EffectField("representation", "Standard deviation of the effect over strands and shifts"),
-    EffectField("aleatoric", "Standard deviation of the measurement noise of the effect"),
+    EffectField(
+        "aleatoric",
+        "Part of sd that follows sigma of the two alleles (measurement noise and what the model"
+        " cannot explain)",
+        is_scaled=True,
+    ),
 )
 
 
@@ -82,5 +100,5 @@ def _fact(value: object) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{key}={_fact(part)}" for key, part in value.items())
     if isinstance(value, list | tuple):
-        return ",".join(map(_fact, value))
+        return ",".join(map(_fact, value)) or NONE
     return str(value).lower() if isinstance(value, bool) else str(value)

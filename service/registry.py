@@ -72,13 +72,18 @@ class Model:
         """Wrap an open session; `Registry.load` checks it first."""
         self.info = info
         self.card = card
-        self.calibration = Calibration.from_card(card["calibration"], len(info.targets))
+        self.calibration = Calibration.from_card(card["calibration"], info.targets)
         self._session = session
 
     @property
     def providers(self) -> tuple[str, ...]:
         """Execution providers that ONNX Runtime uses, preferred first."""
         return tuple(self._session.get_providers())
+
+    @property
+    def threads(self) -> int:
+        """Threads inside one operator on the CPU."""
+        return int(self._session.get_session_options().intra_op_num_threads)
 
     def run(self, bases: Codes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Predict activity.
@@ -134,7 +139,7 @@ class Registry:
         Args:
           name: name of its folder.
           device: cpu, cuda (an error where it is not in use) or auto.
-          threads: threads inside one operator on the CPU, None for one per core.
+          threads: threads inside one operator on the CPU, None for one per usable core.
 
         Raises:
           ModelNotFoundError: no model of that name.

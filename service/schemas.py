@@ -1,18 +1,23 @@
 """JSON bodies of the HTTP interface: `bytes -> ScoreRequest` and `Scores -> ScoreResponse`."""
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 from pydantic.fields import FieldInfo
 
+from service.effects import Calibration
 from service.errors import Status
 from service.fields import EFFECT_FIELDS, numbers
 from service.scoring import Scores, ScoringOptions
-from service.variants import Variant
+from service.variants import MAX_POS, Variant
 
-_MAX_POS = 2**31 - 1
 _MAX_SHIFTS = 9
+_CALIBRATED = (
+    "Whether measured effects of single-base variants set sd, lower, upper, p_sign and aleatoric;"
+    " never for sequence pairs, nor with other strands or shifts than in the card's calibration"
+)
 
 ItemId = Annotated[str, Field(max_length=256, description="Returned with the result")]
 Allele = Annotated[str, Field(min_length=1)]
@@ -29,7 +34,7 @@ class VariantBody(Body):
 
     contig: Annotated[str, Field(min_length=1, max_length=256, examples=["chr1"])]
     pos: Annotated[
-        StrictInt, Field(ge=0, le=_MAX_POS, description="1-based position of the first REF base")
+        StrictInt, Field(ge=0, le=MAX_POS, description="1-based position of the first REF base")
     ]
     ref: Allele
     alt: Allele
@@ -93,7 +98,11 @@ def _described(name: str) -> FieldInfo:
 
 
 class TargetEffect(BaseModel):
-    """Effect on one target with its uncertainty, log2(RNA/DNA): the numbers of `EFFECT_FIELDS`."""
+    """Effect on one target with its uncertainty, log2(RNA/DNA): the numbers of `EFFECT_FIELDS`.
+
+    sigma of an allele is the SD of one measurement as the model sees it: label noise and model
+    error; `sigma_source` of the card's target says what it was learnt from.
+    """
 
     effect: Annotated[float | None, _described("effect")]
     sd: Annotated[float | None, _described("sd")]
@@ -103,6 +112,7 @@ class TargetEffect(BaseModel):
     epistemic: Annotated[float | None, _described("epistemic")]
     representation: Annotated[float | None, _described("representation")]
     aleatoric: Annotated[float | None, _described("aleatoric")]
+    calibrated: Annotated[bool, Field(description=_CALIBRATED)]
 
 
 class ScoredItem(BaseModel):
@@ -122,8 +132,9 @@ class ScoreResponse(BaseModel):
     """One outcome per input, in order, and what made them."""
 
     provenance: dict[str, Any]
-    calibrated: Annotated[
-        bool, Field(description="Whether measured variant effects set the width of the intervals")
+    calibrated: Annotated[bool, Field(description="Whether they do for any target")]
+    calibrated_targets: Annotated[
+        list[str], Field(description="Targets whose widths measured variant effects set")
     ]
     results: list[ScoredItem]
 
@@ -148,7 +159,10 @@ class ScoreResponse(BaseModel):
                         name: None if value != value else value  # noqa: PLR0124  (NaN)
                         for name, value in zip(names, values, strict=True)
                     }
-                    for target, values in zip(targets, rows, strict=True)
+                    | {"calibrated": calibrated}
+                    for target, values, calibrated in zip(
+                        targets, rows, scores.calibrated, strict=True
+                    )
                 }
                 if status is Status.OK
                 else None,
@@ -159,7 +173,8 @@ class ScoreResponse(BaseModel):
         ]
         return {
             "provenance": dict(provenance),
-            "calibrated": scores.calibrated,
+            "calibrated": any(scores.calibrated),
+            "calibrated_targets": list(compress(targets, scores.calibrated)),
             "results": results,
         }
 
@@ -181,15 +196,23 @@ class ModelSummary(BaseModel):
     members: Annotated[int, Field(description="Networks in the ensemble")]
     units: str
     calibrated: bool
+    calibrated_targets: list[str]
     headline: Headline | None
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Self:
-        """Read a card; `headline`, if it is there, has `name` and `value`."""
+        """Read a card; `headline`, if it is there, has `name` and `value`.
+
+        Raises:
+          ModelContractError: its calibration is malformed.
+        """
+        targets = [target["name"] for target in card["targets"]]
+        calibration = Calibration.from_card(card["calibration"], targets)
         return cls(
             **{key: card[key] for key in ("name", "summary", "window", "members", "units")},
-            targets=[target["name"] for target in card["targets"]],
-            calibrated=card["calibration"] is not None,
+            targets=targets,
+            calibrated=calibration is not None,
+            calibrated_targets=list(calibration.targets) if calibration else [],
             headline=card.get("headline"),
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from service.errors import Status, ValidationError
 from service.reference import Reference
 from service.registry import CONTRACT_VERSION, Model
 from service.sequence import Codes
-from service.session import CUDA
+from service.session import CUDA, RUNTIME_VERSION
 from service.variants import Variant
 from service.windows import make_passes, pair_windows, variant_index, variant_windows
 
@@ -60,12 +61,12 @@ class Scores:
     Attributes:
       status: N statuses.
       effects: (N, T) distributions; NaN where the status is not OK.
-      calibrated: whether measured variant effects set the widths.
+      calibrated: T answers: whether measured variant effects set the widths of this target.
     """
 
     status: list[Status]
     effects: Effects
-    calibrated: bool
+    calibrated: tuple[bool, ...]
 
 
 class Scorer:
@@ -75,6 +76,9 @@ class Scorer:
       model: the model.
       reference: the genome, None where only pairs are scored.
       options: passes, coverage and batch size.
+      calibrated: T answers: whether the model's calibration holds for variants scored with these
+        options on this target. It was fitted on single-base changes of a genome: longer ones get
+        the same widths, pairs of sequences are never calibrated.
     """
 
     def __init__(
@@ -92,6 +96,14 @@ class Scorer:
         self.reference = reference
         self.options = options or ScoringOptions()
         self._passes = make_passes(self.options.strands, self.options.shifts)
+        self._uncalibrated = (False,) * len(model.info.targets)
+        self.calibrated = (
+            self._uncalibrated
+            if model.calibration is None or reference is None
+            else model.calibration.applies_to(
+                model.info.targets, self.options.strands, self.options.shifts
+            )
+        )
         for way in self._passes:
             variant_index(model.info.window, way)
 
@@ -108,17 +120,22 @@ class Scorer:
             )
         width = self.model.info.window
         return self._score(
-            variants, lambda variant: variant_windows(reference, variant, width, self._passes)
+            variants,
+            lambda variant: variant_windows(reference, variant, width, self._passes),
+            self.calibrated,
         )
 
     def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> Scores:
         """Score (ref, alt) sequences of at most W bases, each placed in the middle of a window."""
         width = self.model.info.window
-        return self._score(pairs, lambda pair: pair_windows(*pair, width, self._passes))
+        return self._score(
+            pairs, lambda pair: pair_windows(*pair, width, self._passes), self._uncalibrated
+        )
 
-    def provenance(self) -> dict[str, Any]:
-        """Return what is needed to get the same scores again, as JSON types."""
+    def provenance(self, scores: Scores | None = None) -> dict[str, Any]:
+        """Return what is needed to get scores again, as JSON types; by default, of variants."""
         info = self.model.info
+        calibrated = self.calibrated if scores is None else scores.calibrated
         on_cuda = self.model.providers[0] == CUDA
         return {
             "varsigma_version": __version__,
@@ -127,21 +144,30 @@ class Scorer:
             "contract_version": CONTRACT_VERSION,
             "recipe": info.recipe,
             "fingerprint": info.fingerprint,
+            "data_digest": info.data_digest,
             "targets": list(info.targets),
             "members": info.members,
             "units": info.units,
+            "onnxruntime": RUNTIME_VERSION,
             "providers": list(self.model.providers),
+            "threads": self.model.threads,
             "precision": "float32, TF32 off" if on_cuda else "float32",
             "assembly": self.reference.assembly if self.reference else None,
             "reference": self.reference.name if self.reference else None,
             "options": asdict(self.options) | {"shifts": list(self.options.shifts)},
-            "calibrated": self.model.calibration is not None,
+            "calibrated": any(calibrated),
+            "calibrated_targets": list(compress(info.targets, calibrated)),
             "use": USE,
         }
 
     def _score(
-        self, items: Sequence[_Item], windows_of: Callable[[_Item], Codes | Status]
+        self,
+        items: Sequence[_Item],
+        windows_of: Callable[[_Item], Codes | Status],
+        calibrated: tuple[bool, ...],
     ) -> Scores:
+        calibration = self.model.calibration
+        scales = calibration.scales(calibrated) if calibration else None
         status: list[Status] = []
         effects = Effects.missing(len(items), len(self.model.info.targets))
         sequences_each = 2 * len(self._passes)
@@ -156,11 +182,9 @@ class Scorer:
                 usable = (np.isfinite(mu) & np.isfinite(sigma) & (sigma > 0)).all((1, 2, 3, 4))
                 for row in np.flatnonzero(~usable):
                     status[rows[row]] = Status.MODEL_NAN
-                part = effect_distribution(
-                    mu[usable], sigma[usable], self.options.coverage, self.model.calibration
-                )
+                part = effect_distribution(mu[usable], sigma[usable], self.options.coverage, scales)
                 effects.put(np.asarray(rows)[usable], part)
-        return Scores(status, effects, calibrated=self.model.calibration is not None)
+        return Scores(status, effects, calibrated)
 
     def _predict(self, windows: Codes) -> tuple[Floats, Floats]:
         """(N, P, 2, W) windows -> mu and sigma (N, P, 2, M, T).

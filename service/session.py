@@ -1,6 +1,7 @@
 """Bytes of an ONNX file -> an ONNX Runtime session on the device that was asked for."""
 
 import ctypes
+import os
 import sys
 from contextlib import redirect_stdout
 from io import StringIO
@@ -13,6 +14,7 @@ from service.errors import DeviceError, ModelContractError, ValidationError
 
 Device: TypeAlias = Literal["cpu", "cuda", "auto"]
 
+RUNTIME_VERSION: str = ort.__version__
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 # TF32 has 10 bits of mantissa, and effects are small differences of near-equal numbers.
@@ -38,7 +40,7 @@ def open_session(content: bytes, device: Device, threads: int | None) -> ort.Inf
     Args:
       content: the ONNX file.
       device: cpu; cuda, an error where CUDA does not run it; auto, CUDA where that works.
-      threads: threads inside one operator on the CPU, None for one per core.
+      threads: threads inside one operator on the CPU, None for one per usable core.
 
     Raises:
       DeviceError: CUDA was asked for and is not in use.
@@ -68,7 +70,8 @@ def _session(
     content: bytes, providers: list[str | tuple[str, dict[str, str]]], threads: int | None
 ) -> ort.InferenceSession:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
+    # A stated number, because ONNX Runtime does not say what its own default comes to.
+    options.intra_op_num_threads = threads or usable_cores()
     try:
         # Its own fallback would print and carry on elsewhere; that decision is made above.
         return ort.InferenceSession(
@@ -76,6 +79,13 @@ def _session(
         )
     except ORT_ERRORS as error:
         raise ModelContractError(f"ONNX Runtime cannot load it: {first_line(error)}") from error
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may run on, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def has_cuda() -> bool:

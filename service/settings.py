@@ -3,18 +3,29 @@
 Option `--max-items`, variable `VARSIGMA_MAX_ITEMS` and attribute `max_items` are one setting.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from service.errors import ValidationError
 from service.scoring import ScoringOptions
 from service.session import Device
 
 ENV_PREFIX = "VARSIGMA_"
+
+_SCORING = ScoringOptions()
+# Kubernetes sets VARSIGMA_PORT=tcp://10.0.0.1:8000 in the pods beside a Service named varsigma.
+_SERVICE_LINK = "tcp://"
 
 
 def _split(value: object) -> object:
@@ -41,7 +52,7 @@ Shifts = Annotated[
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, checked."""
+    """Everything that can be set, checked; `load_settings` looks into the environment."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, extra="forbid", frozen=True, env_ignore_empty=True
@@ -59,10 +70,16 @@ class Settings(BaseSettings):
     )
     device: Device = Field("auto", description="auto, cpu or cuda")
     threads: int | None = Field(None, ge=1, description="inference threads; default: all cores")
-    strands: int = Field(2, ge=1, le=2, description="score the plus strand only (1) or both (2)")
-    shifts: Shifts = Field((0,), description="window shifts to average over, such as 0,-10,10")
-    coverage: float = Field(0.9, gt=0, lt=1, description="probability inside the interval")
-    batch_size: int = Field(256, ge=1, description="sequences per run of the model")
+    strands: int = Field(
+        _SCORING.strands, ge=1, le=2, description="score the plus strand only (1) or both (2)"
+    )
+    shifts: Shifts = Field(
+        _SCORING.shifts, description="window shifts to average over, such as 0,-10,10"
+    )
+    coverage: float = Field(
+        _SCORING.coverage, gt=0, lt=1, description="probability inside the interval"
+    )
+    batch_size: int = Field(_SCORING.batch_size, ge=1, description="sequences per run of the model")
     mismatch_share: float = Field(
         0.1, gt=0, le=1, description="share of REF mismatches that puts the assembly in doubt"
     )
@@ -72,6 +89,18 @@ class Settings(BaseSettings):
     max_items: int = Field(1000, ge=1, description="most variants or sequence pairs per request")
     max_waiting: int = Field(64, ge=1, description="requests in progress before new ones get 503")
     debug: bool = Field(False, description="show tracebacks")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the caller alone, so that a variable of no use to it breaks nothing."""
+        return (init_settings,)
 
     def scoring_options(self) -> ScoringOptions:
         """Return the settings that the scorer reads."""
@@ -83,15 +112,21 @@ class Settings(BaseSettings):
         )
 
 
-def load_settings(**given: object) -> Settings:
+def load_settings(
+    *, used: Collection[str] = tuple(Settings.model_fields), **given: object
+) -> Settings:
     """Return the settings: what is given and not None, else the environment, else the default.
+
+    Args:
+      used: names whose variables are read; the other settings have what is given or the default.
+      given: values by name.
 
     Raises:
       ValidationError: a value is not allowed; the message names the option and the variable.
     """
     stated = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**stated)  # type: ignore[arg-type]  # checked by pydantic
+        return Settings(**(_environment(used) | stated))
     except pydantic.ValidationError as error:
         problem = error.errors(include_url=False)[0]
         name = str(problem["loc"][0])
@@ -100,3 +135,10 @@ def load_settings(**given: object) -> Settings:
         raise ValidationError(
             f"{where}: {problem['msg']}, got {problem['input']!r}", detail={"setting": name}
         ) from None
+
+
+def _environment(used: Collection[str]) -> dict[str, Any]:
+    values = {name: text for name, text in EnvSettingsSource(Settings)().items() if name in used}
+    if str(values.get("port", "")).startswith(_SERVICE_LINK):
+        del values["port"]
+    return values

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.errors import Status
+from service.session import CUDA
 from service.tables import MALFORMED
 from service.vcf import Passed, Record
 
@@ -60,6 +61,20 @@ class Summary:
             self.n_malformed += 1
             if len(self.problems) < _EXAMPLES:
                 self.problems.append((line.number, line.problem))
+
+    def _device(self, asked: str) -> str:
+        providers = self.provenance["providers"]
+        used = "cuda" if providers[0] == CUDA else "cpu"
+        chosen = f"auto chose {used}" if asked == "auto" else used
+        return f"device {chosen}: {', '.join(providers)}; {self.provenance['threads']} threads"
+
+    def _calibration(self) -> str:
+        calibrated = self.provenance["calibrated_targets"]
+        if not calibrated:
+            return "intervals NOT calibrated"
+        others = [name for name in self.provenance["targets"] if name not in calibrated]
+        rest = f", NOT for {', '.join(others)}" if others else ""
+        return f"intervals calibrated for {', '.join(calibrated)}{rest}"
 
     @property
     def n_alts(self) -> int:
@@ -115,8 +130,14 @@ class Summary:
         if self.is_rescored:
             yield "VARSIGMA_ fields of an earlier run were replaced"
 
-    def show(self, console: Console, *, mismatch_share: float) -> None:
-        """Print a table of counts, the rate, what made the scores, and the warnings."""
+    def show(self, console: Console, *, mismatch_share: float, device: str) -> None:
+        """Print a table of counts, the rate, what made the scores, and the warnings.
+
+        Args:
+          console: where to.
+          mismatch_share: as in `warnings`.
+          device: as it was asked for: cpu, cuda or auto.
+        """
         table = Table("status", "ALTs", "meaning", box=None, pad_edge=False)
         table.columns[1].justify = "right"
         for status in Status:
@@ -130,9 +151,12 @@ class Summary:
             f"{self.n_records:,} records, {self.n_alts:,} ALTs, {self.n_scored:,} scored in"
             f" {self.seconds:.1f} s ({rate:,.0f} variants/s)"
         )
-        state = "calibrated" if self.provenance.get("calibrated") else "NOT calibrated"
+        console.print(escape(self._device(device)), soft_wrap=True)
         console.print(
-            escape(f"model {self.provenance.get('model')}, {state} intervals; research use only")
+            escape(
+                f"model {self.provenance['model']}, {self._calibration()}; {self.provenance['use']}"
+            ),
+            soft_wrap=True,
         )
         for warning in self.warnings(mismatch_share):
             console.print(f"warning: {escape(warning)}", style="yellow", soft_wrap=True)

@@ -6,6 +6,8 @@ from itertools import takewhile
 
 from service.errors import Status
 
+MAX_POS = 2**31 - 1  # VCF 4.3: a 32-bit integer
+
 _BASES = re.compile(r"[ACGTN]+", re.IGNORECASE)
 
 

@@ -12,14 +12,13 @@ from typing import Any
 from service import __version__
 from service.errors import DecodingError, InputFileError, ModelContractError, Status
 from service.fields import EFFECT_FIELDS, MISSING, interval_text, provenance_items
-from service.variants import Variant
+from service.variants import MAX_POS, Variant
 
 PREFIX = "VARSIGMA_"
 STATUS_KEY = f"{PREFIX}STATUS"
 
 _N_FIXED = 8  # CHROM POS ID REF ALT QUAL FILTER INFO
 _INFO = 7
-_MAX_POS = 2**31 - 1  # VCF 4.3: a 32-bit integer
 _OURS = PREFIX.encode()
 _OUR_HEADER = (b"##INFO=<ID=" + _OURS, b"##varsigma=")
 
@@ -92,8 +91,8 @@ def _problem(fields: list[bytes]) -> str | None:
     if len(fields) < _N_FIXED:
         return f"{len(fields)} of the {_N_FIXED} tab-separated columns that VCF asks for"
     pos = fields[1]
-    if not pos.isdigit() or len(pos) > len(str(_MAX_POS)) or int(pos) > _MAX_POS:
-        return f"POS {pos[:20].decode('ascii', 'replace')!r} is no integer from 0 to {_MAX_POS}"
+    if not pos.isdigit() or len(pos) > len(str(MAX_POS)) or int(pos) > MAX_POS:
+        return f"POS {pos[:20].decode('ascii', 'replace')!r} is no integer from 0 to {MAX_POS}"
     if not fields[3]:
         return "REF is empty"
     return None if fields[4] else "ALT is empty"
@@ -167,7 +166,7 @@ class VcfEncoder:
     Args:
       targets: T names, in the order of the scores.
       coverage: of the interval.
-      provenance: what made the scores; goes into the header.
+      provenance: what made the scores, `calibrated_targets` among it; goes into the header.
 
     Raises:
       ModelContractError: two targets would share a field name.
@@ -204,11 +203,14 @@ class VcfEncoder:
     def _declarations(self) -> Iterator[str]:
         statuses = ", ".join(f"{status.value} ({status.reason})" for status in Status)
         yield _declaration(STATUS_KEY, "String", f"What became of each ALT: {statuses}")
+        calibrated = self._provenance.get("calibrated_targets", ())
         for target in self._targets:
+            state = "calibrated" if target in calibrated else "uncalibrated"
             for field in EFFECT_FIELDS:
                 meaning = field.meaning.format(interval=interval_text(self._coverage))
+                known = f"{meaning}; {state}" if field.is_scaled else meaning
                 yield _declaration(
-                    info_key(target, field.name), "Float", f"{meaning}; assay target {target}"
+                    info_key(target, field.name), "Float", f"{known}; assay target {target}"
                 )
 
     def record(

@@ -94,10 +94,12 @@ def variant_windows(
 def pair_windows(
     ref_seq: str, alt_seq: str, width: int, passes: tuple[Pass, ...]
 ) -> Codes | Status:
-    """Place two plain sequences in windows: each in the middle, N on both sides.
+    """Place two plain sequences in windows: the longer one in the middle, N on both sides.
 
-    The left padding is (W - length) // 2. The reverse pass is the reverse complement of the
-    padded window; a shift moves the sequence right in the oriented window.
+    Its left padding on the plus strand is (W - length) // 2, and the reverse pass has it as its
+    reverse complement there. The shorter one starts where the longer one starts on the strand
+    that is read, as haplotypes do that share what lies left of a variant. A shift moves both
+    right in the oriented window.
 
     Args:
       ref_seq: up to W bases over ACGTN, either case.
@@ -113,15 +115,16 @@ def pair_windows(
         return status
     if max(len(ref_seq), len(alt_seq)) > width:
         return Status.ALLELE_TOO_LONG
-    padded = np.full((2, 3 * width), UNKNOWN, np.uint8)
-    for row, sequence in zip(padded, (ref_seq, alt_seq), strict=True):
-        first = width + (width - len(sequence)) // 2
-        row[first : first + len(sequence)] = encode(sequence)
-    windows = np.empty((len(passes), 2, width), np.uint8)
+    forward = encode(ref_seq), encode(alt_seq)
+    n_around = width - max(map(len, forward))
+    windows = np.full((len(passes), 2, width), UNKNOWN, np.uint8)
     for window, way in zip(windows, passes, strict=True):
-        first = width + width // 2 - variant_index(width, way)
-        oriented = reverse_complement(padded) if way.reverse else padded
-        window[:] = oriented[:, first : first + width]
+        n_left = n_around - n_around // 2 if way.reverse else n_around // 2
+        first = n_left + variant_index(width, way) - width // 2
+        for row, codes in zip(window, forward, strict=True):
+            oriented = reverse_complement(codes) if way.reverse else codes
+            kept = oriented[max(-first, 0) : width - first]
+            row[max(first, 0) :][: len(kept)] = kept
     return windows
 
 

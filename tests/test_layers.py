@@ -36,6 +36,17 @@ LAYERS = [
     ["cli"],
     ["__main__"],
 ]
+# What a package or module of training may import of training; what is not named here may import
+# everything but the command line.
+TRAINING_MAY_IMPORT = {
+    "assays": set(),
+    "datasets": {"assays", "datasets"},
+    "evaluation": {"assays", "datasets", "evaluation"},
+    "architectures": {"assays", "architectures"},
+    "losses": {"architectures"},
+    "samplers": set(),
+    "card": {"evaluation"},
+}
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
 
 
@@ -73,6 +84,18 @@ def test_service_imports_point_down_the_flow(path: Path) -> None:
         name for name in below & RANK.keys() if RANK[name] >= RANK[module] and name != module
     }
     assert not upwards
+
+
+def test_the_rule_for_training_names_what_there_is() -> None:
+    parts = {path.relative_to(ROOT / "training").parts[0].removesuffix(".py") for path in TRAINING}
+    assert TRAINING_MAY_IMPORT.keys() <= parts
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
+def test_training_imports_point_from_networks_and_evidence_to_data(path: Path) -> None:
+    part = path.relative_to(ROOT / "training").parts[0].removesuffix(".py")
+    used = {name.split(".")[1] for name in imported(path) if name.startswith("training.")}
+    assert not used - TRAINING_MAY_IMPORT.get(part, used - {"cli"})
 
 
 @pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)

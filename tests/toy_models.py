@@ -18,6 +18,22 @@ from onnx import TensorProto, helper, numpy_helper
 
 A, C, G, T, N = range(5)
 
+CALIBRATION = {
+    "version": 1,
+    "noise_scale": 2.0,
+    "epistemic_scale": 0.5,
+    "floor": 0.25,
+    "targets": ["K562"],
+    "strands": 2,
+    "shifts": [0],
+    "variants": "SNV",
+    "method": "by hand",
+    "data": "none",
+    "n": 0,
+    "loci": 0,
+}
+"""A card's calibration for the toy models."""
+
 
 @dataclass(frozen=True)
 class SumModel:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.sequence import encode, reverse_complement
+from service.sequence import UNKNOWN, encode, reverse_complement
 
 WINDOW = 230
 """Bases the trunk sees: 15 + 200 + 15, the synthesised lentiMPRA oligo."""
@@ -19,7 +19,6 @@ INSERT = 200
 """Bases of genome a served model takes; the adapters are added inside its graph."""
 LENTI_FLANKS = ("AGGACCGGATCAACT", "CATTGCGTGAACCGA")
 """The constant 15-base adapters of the lentiMPRA libraries (5', 3')."""
-N_CODE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def window_codes(
       ValueError: an insert longer than 200 bases.
     """
     left, right = (encode(flank) for flank in flanks)
-    codes = np.full((len(inserts), WINDOW), N_CODE, dtype=np.uint8)
+    codes = np.full((len(inserts), WINDOW), UNKNOWN, dtype=np.uint8)
     for row, insert in zip(codes, inserts, strict=True):
         if len(insert) > INSERT:
             raise ValueError(f"an insert has {len(insert)} bases; at most {INSERT} fit the window")

@@ -159,8 +159,14 @@ def update_metrics(model_dir: Path, key: str, report: Report) -> None:
 
 
 def update_calibration(model_dir: Path, calibration: Mapping[str, Any] | None) -> None:
-    """Put fitted scales into a card, or take them out with None, and render its README."""
-    write_card(model_dir, replace(read_card(model_dir), calibration=calibration))
+    """Put fitted scales into a card, or take them out with None, and render its README.
+
+    Other scales make other intervals: tables that judged the old ones, on CAGI5, leave the card.
+    """
+    card = read_card(model_dir)
+    stale = () if calibration == card.calibration else ("cagi5_", "calibration")
+    metrics = {key: value for key, value in card.metrics.items() if not key.startswith(stale)}
+    write_card(model_dir, replace(card, calibration=calibration, metrics=metrics))
 
 
 def update_headline(model_dir: Path, name: str, cell: Cell) -> None:

@@ -6,14 +6,21 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pandas as pd
 import typer
 from rich.console import Console
 
 from service.errors import ServiceError
-from service.registry import default_models_dir
+from service.registry import Registry, default_models_dir
 from training.card import update_calibration, update_headline, update_metrics
 from training.datasets.sources import DataError
-from training.datasets.table import TABLE_PATH, build_table, describe, load_table
+from training.datasets.table import (
+    TABLE_PATH,
+    build_table,
+    describe,
+    load_table,
+    require_digest,
+)
 from training.evaluation.report import Cell, Table
 from training.recipe import Recipe
 from training.zoo import ZOO
@@ -49,6 +56,13 @@ def _recipe(name: str) -> Recipe:
 
 def _models_dir(models: Path | None) -> Path:
     return models if models is not None else default_models_dir()
+
+
+def _table_of(names: list[str], folder: Path, path: Path) -> pd.DataFrame:
+    """Load the assay table that all of these models learnt from."""
+    registry, frame = Registry(folder), load_table(path)
+    require_digest(frame, {name: registry.card(name)["data_digest"] for name in names})
+    return frame
 
 
 def _need(data: Path | None) -> Path:
@@ -114,7 +128,7 @@ def train(
     chosen = _recipe(recipe)
     frame = load_table(table)
     for number in seed or chosen.seeds:
-        path = train_member(chosen, number, frame, runs / recipe / str(number), threads=threads)
+        path = train_member(chosen, number, frame, runs, threads=threads)
         typer.echo(f"{recipe}, seed {number}: {path}")
 
 
@@ -159,7 +173,8 @@ def evaluate(
     from training.evaluation.held_out import evaluate as run  # noqa: PLC0415
 
     folder = _models_dir(models)
-    for name, report in run(names, models_dir=folder, table=load_table(table), draws=draws).items():
+    frame = _table_of(names, folder, table)
+    for name, report in run(names, models_dir=folder, table=frame, draws=draws).items():
         typer.echo(str(report))
         if save:
             update_metrics(folder / name, "held_out", report)
@@ -178,7 +193,8 @@ def sigma(
     from training.evaluation.sigma import evaluate_sigma, replicate_values  # noqa: PLC0415
     from training.folder import predictor_of  # noqa: PLC0415
 
-    folder, frame = _models_dir(models), load_table(table)
+    folder = _models_dir(models)
+    frame = _table_of(names, folder, table)
     replicates = replicate_values(_need(data))
     for name in names:
         report = evaluate_sigma(

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning  # not exported elsewhere under mypy strict
 
-from service.registry import CONTRACT_VERSION
+from service.registry import CONTRACT_VERSION, INPUT, OUTPUTS, UNITS
 from service.sequence import encode
 from training.assays import INSERT, Assay
 from training.members import Member, load_members
@@ -29,7 +29,6 @@ OPSET = 17
 PARITY_BATCHES = (1, 2, 7)
 PARITY_TOLERANCE = 1e-4
 """Largest |torch - ONNX Runtime| allowed, log2 units; float32 sums in another order differ."""
-UNITS = "log2(RNA/DNA)"
 
 
 class ExportError(RuntimeError):
@@ -130,9 +129,9 @@ def build_graph(members: Sequence[Member], name: str) -> onnx.ModelProto:
             served,
             (example,),
             buffer,  # type: ignore[arg-type] # the annotation leaves out what the docs promise
-            input_names=["bases"],
-            output_names=["mu", "sigma"],
-            dynamic_axes={"bases": {0: "N"}, "mu": {0: "N"}, "sigma": {0: "N"}},
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_axes={name: {0: "N"} for name in (INPUT, *OUTPUTS)},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -166,7 +165,7 @@ def parity(members: Sequence[Member], graph: bytes, seed: int = 0) -> float:
     for n in PARITY_BATCHES:
         bases = rng.integers(0, 5, (n, INSERT), dtype=np.uint8)
         expected = served(torch.from_numpy(bases))
-        got = session.run(["mu", "sigma"], {"bases": bases})
+        got = session.run(list(OUTPUTS), {INPUT: bases})
         for left, right in zip(expected, got, strict=True):
             worst = max(worst, float(np.abs(left.numpy() - right).max()))
     return worst
@@ -196,18 +195,22 @@ def export_model(member_files: Sequence[Path], folder: Path, name: str) -> list[
     partial = folder / "model.onnx.partial"
     partial.write_bytes(graph)
     partial.rename(folder / "model.onnx")
-    for member, file in zip(members, member_files, strict=True):
-        copy = folder / "members" / f"{member.seed}.safetensors"
-        if copy.resolve() != file.resolve():
-            copy.write_bytes(file.read_bytes())
+    bytes_of = {
+        member.seed: file.read_bytes() for member, file in zip(members, member_files, strict=True)
+    }
+    for stale in (folder / "members").glob("*.safetensors"):
+        stale.unlink()
+    for seed, content in bytes_of.items():
+        (folder / "members" / f"{seed}.safetensors").write_bytes(content)
     return members
 
 
 def model_members(folder: Path) -> list[Member]:
-    """The members of a model folder, in the order of the graph's axis M.
+    """The members of a model folder, in the order of the graph's axis M: that of its card's seeds.
 
     Raises:
-      MemberError: the folder has no member files.
+      MemberError: they do not belong together.
+      OSError: a member's file is missing.
     """
-    files = sorted((folder / "members").glob("*.safetensors"), key=lambda path: int(path.stem))
-    return load_members(files)
+    seeds = json.loads((folder / "card.json").read_text(encoding="utf-8"))["seeds"]
+    return load_members([folder / "members" / f"{seed}.safetensors" for seed in seeds])

@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from service.registry import CONTRACT_VERSION
+from service.registry import CONTRACT_VERSION, UNITS
 from training.assays import INSERT, Assay, window_codes
 from training.card import Card, TargetCard, TrainingTable, write_card
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
+from training.datasets.sources import DataError
+from training.datasets.table import table_digest
 from training.evaluation.sigma import AssayPredictor
-from training.export import UNITS, export_model, model_members, served_assays
-from training.members import Member, predict_constructs
+from training.export import export_model, model_members, served_assays
+from training.members import Member, load_member, predict_constructs
 from training.zoo import ZOO
 
 
@@ -43,9 +45,16 @@ def make_model(
       The model folder. Metrics of an earlier export are gone: they were another graph's.
 
     Raises:
+      DataError: the members were trained on another table.
       MemberError: the files do not belong together.
       ExportError: the graph disagrees with torch.
     """
+    digest = table_digest(table)
+    if others := [file for file in member_files if load_member(file).data_digest != digest]:
+        raise DataError(
+            f"{others[0]} was trained on another table than this one ({digest[:12]}): rebuild "
+            "that table or train again"
+        )
     folder = models_dir / name
     members = export_model(member_files, folder, name)
     first = members[0]
@@ -109,23 +118,17 @@ def _training_tables(
     """One row per source file, with the training rows of the assays that come from it."""
     train = table[~table["fold"].isin([TEST_FOLD, VALIDATION_FOLD])]
     counts = train["assay"].value_counts()
-    rows = []
-    for file in files:
-        # A file's name starts with its publication and library, and so do its assays'.
-        stems = {"agarwal2025": "joint_", "mattioli2018": str(file["name"])}
-        stem = stems.get(str(file["name"]).split("_")[0], str(file["name"]).split("_")[0])
-        n_train = int(counts[[name.startswith(stem) for name in counts.index]].sum())
-        rows.append(
-            TrainingTable(
-                name=str(file["name"]),
-                citation=str(file["citation"]),
-                licence=str(file["licence"]),
-                url=str(file["url"]),
-                sha256=str(file["sha256"]),
-                n_train=n_train,
-            )
+    return tuple(
+        TrainingTable(
+            name=str(file["name"]),
+            citation=str(file["citation"]),
+            licence=str(file["licence"]),
+            url=str(file["url"]),
+            sha256=str(file["sha256"]),
+            n_train=int(counts.reindex(file["assays"], fill_value=0).sum()),
         )
-    return tuple(rows)
+        for file in files
+    )
 
 
 def read_provenance(table_path: Path) -> list[dict[str, Any]]:

@@ -88,8 +88,8 @@ class MeanVariance(Loss):
     needs_variance: ClassVar[bool] = True
 
     space: Literal["linear", "log"] = "log"
-    lambda_var: float = 0.5
-    lambda_residual: float = 0.25
+    lambda_var: float = 0.1
+    lambda_residual: float = 0.05
 
     def terms(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Terms `mse`, `variance` and `residual`.

@@ -118,13 +118,14 @@ def predict_constructs(
     """
     was_training = network.training
     network.eval()
+    device = next(network.parameters()).device
     parts = [
-        network(torch.from_numpy(codes[start : start + batch_size]))
+        network(torch.from_numpy(codes[start : start + batch_size]).to(device))
         for start in range(0, len(codes), batch_size)
     ]
     network.train(was_training)
-    mu = np.concatenate([part.mu.numpy() for part in parts])
-    variances = [part.log_var.numpy() for part in parts if part.log_var is not None]
+    mu = np.concatenate([part.mu.cpu().numpy() for part in parts])
+    variances = [part.log_var.cpu().numpy() for part in parts if part.log_var is not None]
     return mu, np.concatenate(variances) if variances else None
 
 

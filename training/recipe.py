@@ -51,7 +51,7 @@ class Optim:
         behind at a few hundred steps an epoch.
     """
 
-    cycles: tuple[Cycle, ...] = (Cycle(9, 2e-3), Cycle(5, 1.5e-3, warmup=0.1))
+    cycles: tuple[Cycle, ...] = (Cycle(9, 2e-3), Cycle(2, 1e-3, warmup=0.1))
     batch_size: int = 256
     weight_decay: float = 0.05
     clip: float = 1.0
@@ -67,9 +67,20 @@ class Optim:
 class Recipe:
     """One reproducible way to train; its seeds become the members of one ensemble.
 
+    Attributes:
+      name: in the zoo.
+      architecture: trunk and heads.
+      loss: what is minimised.
+      sampler: which rows make an epoch.
+      optim: how weights move.
+      start: a recipe whose first cycle, with the same seed, is this one's too: its averaged
+        weights are taken over, and heads that it lacks start fresh in the second cycle. So two
+        recipes differ only after a common past.
+      seeds: of the members.
+
     Raises:
       RecipeError: the loss needs a variance head that the architecture lacks, or the other way
-        round; or there is no seed, or one twice.
+        round; there is no seed, or one twice; or the first cycle is not the one of `start`.
     """
 
     name: str
@@ -77,6 +88,7 @@ class Recipe:
     loss: Loss = MaskedMSE()
     sampler: Sampler = Shuffled()
     optim: Optim = Optim()
+    start: Recipe | None = None
     seeds: tuple[int, ...] = field(default=(42,), compare=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +100,18 @@ class Recipe:
             raise RecipeError(f"{self.name}: {loss} gives the variance head of {heads} no gradient")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise RecipeError(f"{self.name}: seeds must be distinct and at least one: {self.seeds}")
+
+        if self.start is not None and (
+            self.start.start is not None
+            or len(self.optim.cycles) == 1
+            or self.start.optim != self.optim
+            or self.start.sampler != self.sampler
+            or self.start.architecture.trunk != self.architecture.trunk
+        ):
+            raise RecipeError(
+                f"{self.name}: the first cycle cannot be that of {self.start.name}; trunk, sampler "
+                "and optimisation must be the same, and a second cycle must follow"
+            )
 
     @property
     def spec(self) -> tuple[Network, Loss, Sampler, Optim]:
@@ -101,6 +125,7 @@ class Recipe:
             type(self.architecture.trunk).__name__,
             type(self.architecture.heads).__name__,
             *([type(part).__name__, asdict(part)] for part in self.spec),
+            self.start.fingerprint if self.start else None,
         ]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
 

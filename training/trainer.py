@@ -11,17 +11,15 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch.utils.data import DataLoader
 
@@ -35,13 +33,18 @@ from training.batches import (
     labelled_sequences,
     training_scale,
 )
+from training.callbacks import EpochSeed, History
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.table import table_digest
 from training.losses import Batch
 from training.members import Member, predict_constructs, save_member
 from training.recipe import Cycle, Recipe
 
-CHECKPOINT = "last.ckpt"
+CHECKPOINT, RUN = "last.ckpt", "run.json"
+
+
+class RunError(ValueError):
+    """A folder holds a run of another recipe, table, seed or number of threads."""
 
 
 class DivergedError(RuntimeError):
@@ -67,7 +70,9 @@ class _Module(lightning.LightningModule):
             values = {name: value.item() for name, value in terms.items()}
             raise DivergedError(f"the loss is not finite at step {self.global_step}: {values}")
         self.log_dict(terms, on_step=False, on_epoch=True, batch_size=len(batch.codes))
-        self.log("loss", loss, prog_bar=True, batch_size=len(batch.codes))
+        self.log(
+            "loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.codes)
+        )
         return loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -82,46 +87,6 @@ class _Module(lightning.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
-
-
-class _EpochSeed(Callback):
-    """Make batches and dropout of an epoch a function of (seed, epoch)."""
-
-    def __init__(self, batches: EpochBatches, first_epoch: int) -> None:
-        self.batches, self.first_epoch = batches, first_epoch
-
-    def on_train_epoch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        epoch = self.first_epoch + trainer.current_epoch
-        self.batches.epoch = epoch
-        sequence = np.random.SeedSequence([self.batches.seed, epoch])
-        torch.manual_seed(int(sequence.generate_state(1)[0]))
-
-
-class _History(Callback):
-    """After each epoch: validation correlation of the averaged weights, one JSON line."""
-
-    def __init__(self, path: Path, averaging: EMAWeightAveraging, data: LabelledSequences) -> None:
-        self.path, self.averaging, self.data = path, averaging, data
-
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        average = self.averaging._average_model  # the callback offers no public way to it
-        if average is None:
-            raise RuntimeError("weight averaging has not started")
-        network = cast(NetworkModule, average.module.network)
-        mu, _ = predict_constructs(network, self.data.codes)
-        row: dict[str, float | int] = {"epoch": trainer.current_epoch}
-        row |= {name: float(value) for name, value in trainer.callback_metrics.items()}
-        for column, assay in enumerate(self.data.assays):
-            y = self.data.activity[:, column]
-            seen = ~np.isnan(y)
-            if seen.sum() > 2:
-                row[f"pearson_{assay.name}"] = float(np.corrcoef(mu[seen, column], y[seen])[0, 1])
-        with self.path.open("a") as lines:
-            lines.write(json.dumps(row) + "\n")
 
 
 def _residual_sd(member_network: NetworkModule, data: LabelledSequences) -> list[float]:
@@ -153,7 +118,6 @@ def _quiet() -> Iterator[None]:
             ".*LeafSpec.* is deprecated",
             "Your `IterableDataset` has `__len__` defined",
             "The number of training batches .* is smaller than the logging interval",
-            "Experiment logs directory .* exists and is not empty",
             "Checkpoint directory .* exists and is not empty",
         ):
             warnings.filterwarnings("ignore", message=message)
@@ -194,11 +158,11 @@ def _fit(
         deterministic=True,
         callbacks=[
             averaging,
-            _EpochSeed(batches, first_epoch),
-            _History(folder / "history.jsonl", averaging, validation),
+            EpochSeed(batches, first_epoch),
+            History(folder / "history.jsonl", averaging, validation),
             ModelCheckpoint(folder, filename=checkpoint.stem, enable_version_counter=False),
         ],
-        logger=CSVLogger(folder, name="", version=""),
+        logger=False,  # History writes what there is to say
         enable_progress_bar=progress,
         enable_model_summary=False,
         use_distributed_sampler=False,
@@ -217,26 +181,27 @@ def _run_cycles(
     recipe: Recipe,
     batches: EpochBatches,
     validation: LabelledSequences,
-    folder: Path,
+    folders: Sequence[Path],
     *,
     epochs_left: int,
     progress: bool,
 ) -> NetworkModule | None:
-    """Run the cycles that are not finished; return the averaged weights of the last.
+    """Run the cycles that are not finished, each in its folder; return the last averaged weights.
 
     None if `epochs_left` ended before the cycles did.
     """
     weights: dict[str, torch.Tensor] = {}
     first_epoch = 0
-    for number, cycle in enumerate(recipe.optim.cycles):
-        place = folder / f"cycle{number}"
-        module = _Module(recipe, cycle, batches.data.assays, len(batches))
+    for number, (cycle, place) in enumerate(zip(recipe.optim.cycles, folders, strict=True)):
+        trained = recipe.start if number == 0 and recipe.start else recipe
+        torch.manual_seed(batches.seed)  # the same trunk whatever the heads
+        module = _Module(trained, cycle, batches.data.assays, len(batches))
         if weights:
-            module.load_state_dict(weights)
+            _take_over(module, weights)
         finished, _ = _finished(place / CHECKPOINT)
         until = min(cycle.epochs, finished + epochs_left)
         if finished < until:
-            place.mkdir(exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
             _fit(
                 module,
                 batches,
@@ -252,29 +217,74 @@ def _run_cycles(
         first_epoch += cycle.epochs
         # Always by way of the file, so that a resumed run starts the next cycle from the same bits.
         _, weights = _finished(place / CHECKPOINT)
+    fresh = module.network.state_dict()
     module.load_state_dict(weights)
+    check_indices(fresh, module.network.state_dict())
     return module.network.eval()
+
+
+def _take_over(module: _Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Load weights of an earlier cycle; heads that it lacked keep their fresh values.
+
+    Raises:
+      RuntimeError: anything else is missing, or something has no place.
+    """
+    missing, unexpected = module.load_state_dict(weights, strict=False)
+    if unexpected or any(not name.startswith("network.heads.") for name in missing):
+        raise RuntimeError(f"weights do not fit: missing {missing}, without a place {unexpected}")
+
+
+def check_indices(before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> None:
+    """Averaging passes through floating point and truncates: an index must have survived it.
+
+    Raises:
+      RuntimeError: an integer buffer other than a batch counter has changed.
+    """
+    for name, value in before.items():
+        counts = name.endswith("num_batches_tracked")
+        if not (value.is_floating_point() or counts or torch.equal(value, after[name])):
+            raise RuntimeError(f"weight averaging changed the indices {name}; choose another ema")
+
+
+def _claim(folder: Path, run: dict[str, str | int]) -> None:
+    """Note what a new folder's run is, or make sure that it is the one meant.
+
+    Raises:
+      RunError: it is another, or nobody knows which.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RUN
+    if not path.exists():
+        if any(folder.iterdir()):
+            raise RunError(f"{folder} holds something, but no {RUN} says of which run: remove it")
+        path.write_text(json.dumps(run, indent=1) + "\n")
+        return
+    held = json.loads(path.read_text())
+    if changed := [name for name in run if held.get(name) != run[name]]:
+        was = ", ".join(f"{name} {held.get(name)} is now {run[name]}" for name in changed)
+        raise RunError(f"{folder} holds another run ({was}): remove it or name another folder")
 
 
 def train_member(
     recipe: Recipe,
     seed: int,
     table: pd.DataFrame,
-    folder: Path,
+    runs: Path,
     *,
     threads: int = 1,
     progress: bool = True,
     stop_after: int | None = None,
 ) -> Path | None:
-    """Train one member, resuming from the last finished epoch if the folder holds one.
+    """Train one member, resuming from the last finished epoch if its folder holds one.
 
     Args:
       recipe: what to train.
       seed: of initial weights, order, orientation and dropout. One seed gives one bit-identical
         run on the CPU at a given number of threads.
       table: the assay table with `fold` and `variance_shrunk`.
-      folder: of this run: one folder per cycle with `history.jsonl` and `last.ckpt`, and at the
-        end `member.safetensors`.
+      runs: folder of all runs. That of this one, `RECIPE/SEED`, gets a folder per cycle with
+        `history.jsonl` and `last.ckpt`, and at the end `member.safetensors`; the first cycle of a
+        recipe with a `start` lies in the run of that recipe, and is trained there if need be.
       threads: of torch; two runs of one thread each outpace one run of two.
       progress: show a progress bar.
       stop_after: end after this many epochs of this call, as if interrupted.
@@ -284,8 +294,16 @@ def train_member(
 
     Raises:
       DivergedError: the loss became NaN or infinite.
+      RunError: the folder holds another run.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    digest = table_digest(table)
+    for claimed in [recipe, *filter(None, [recipe.start])]:
+        run = {"fingerprint": claimed.fingerprint, "data_digest": digest}
+        _claim(runs / claimed.name / str(seed), {**run, "seed": seed, "threads": threads})
+    folder = runs / recipe.name / str(seed)
+    folders = [folder / f"cycle{number}" for number in range(len(recipe.optim.cycles))]
+    if recipe.start:
+        folders[0] = runs / recipe.start.name / str(seed) / "cycle0"
     path = folder / "member.safetensors"
     if path.exists():
         return path
@@ -298,7 +316,7 @@ def train_member(
             recipe,
             batches,
             validation,
-            folder,
+            folders,
             epochs_left=recipe.optim.epochs if stop_after is None else stop_after,
             progress=progress,
         )
@@ -308,7 +326,7 @@ def train_member(
         recipe=recipe.name,
         fingerprint=recipe.fingerprint,
         seed=seed,
-        data_digest=table_digest(table),
+        data_digest=digest,
         assays=train.assays,
         scale=scale,
         residual_sd=tuple(_residual_sd(network, validation)),

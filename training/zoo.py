@@ -15,11 +15,16 @@ PLAIN, GAUSS = Network(Compact(), MeanHeads()), Network(Compact(), MeanVarianceH
 RNN, RNN_GAUSS = Network(DreamRNN(), MeanHeads()), Network(DreamRNN(), MeanVarianceHeads())
 LINEAR = MeanVariance(space="linear", lambda_var=1.0)
 
+MSE = Recipe("mse", PLAIN, seeds=TRIO)
+
+# dh7 supervises the variance once the mean is learned. With the variance term at 0.5 from the
+# first step the compact trunk lost 0.04 of validation Pearson (joint library, K562, seed 42, after
+# 7 of 9 epochs: 0.661 against 0.704 of mse).
 ZOO = index(
     [
-        Recipe("mse", PLAIN, seeds=TRIO),
-        Recipe("dh7", GAUSS, MeanVariance(), seeds=TRIO),
-        Recipe("dh7.linear", GAUSS, LINEAR, seeds=TRIO),
+        MSE,
+        Recipe("dh7", GAUSS, MeanVariance(), start=MSE, seeds=TRIO),
+        Recipe("dh7.linear", GAUSS, LINEAR, start=MSE, seeds=TRIO),
         Recipe("dream_rnn.mse", RNN, optim=STUDY, seeds=TRIO),
         Recipe("dream_rnn.dh7", RNN_GAUSS, MeanVariance(), optim=STUDY, seeds=TRIO),
         Recipe("dream_rnn.dh7.linear", RNN_GAUSS, LINEAR, optim=STUDY, seeds=TRIO),

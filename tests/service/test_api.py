@@ -16,15 +16,17 @@ from hypothesis import strategies as st
 
 from service import examples
 from service.app import create_app
-from service.errors import ModelContractError, ModelNotFoundError, Status
+from service.engine import Engine
+from service.errors import ModelContractError, ModelNotFoundError, OverloadedError, Status
 from service.fields import numbers
 from service.reference import Reference
 from service.registry import Registry
+from service.schemas import ScoreRequest, SequencePair
 from service.scoring import Scorer
 from service.settings import Settings
 from service.variants import Variant
 from tests.genomes import CHR1
-from tests.toy_models import SumModel, write_model
+from tests.toy_models import CALIBRATION, SumModel, write_model
 
 ERROR_TYPES = {
     400: "decoding_error",
@@ -94,7 +96,7 @@ def test_variants_get_the_scores_of_the_scorer(client, toy_models_dir, tiny_fast
     expected = numbers(scores.effects)[0]
     for result in answer["results"][:2]:
         assert result["targets"].keys() == {"K562", "HepG2"}
-        found = [list(target.values()) for target in result["targets"].values()]
+        found = [list(target.values())[:-1] for target in result["targets"].values()]
         np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert [result["id"] for result in answer["results"]] == [None, "mine", None]
 
@@ -148,6 +150,23 @@ def test_provenance_and_calibration(client):
     assert answer["provenance"]["model"] == "sum"
     assert answer["provenance"]["providers"] == ["CPUExecutionProvider"]
     assert answer["provenance"]["use"] == "research use only"
+
+
+def test_each_target_says_whether_its_widths_are_calibrated(tmp_path, tiny_fasta):
+    model = SumModel(targets=("K562", "WTC11"))
+    write_model(tmp_path / "models", model, card={"calibration": CALIBRATION})
+    with TestClient(create_app(settings(tmp_path / "models", reference=tiny_fasta))) as client:
+        fitted = score(client, variants=[SNV])
+        one_strand = score(client, variants=[SNV], strands=1)
+        pairs = score(client, sequences=[PAIR])
+        [summary] = client.get("/v1/models").json()["models"]
+    for answer, targets in ((fitted, ["K562"]), (one_strand, []), (pairs, [])):
+        [result] = answer["results"]
+        found = {name: block["calibrated"] for name, block in result["targets"].items()}
+        assert found == {"K562": "K562" in targets, "WTC11": False}
+        for part in (answer, answer["provenance"]):
+            assert (part["calibrated"], part["calibrated_targets"]) == (bool(targets), targets)
+    assert (summary["calibrated"], summary["calibrated_targets"]) == (True, ["K562"])
 
 
 def test_an_empty_list_has_an_empty_answer(client):
@@ -444,6 +463,43 @@ def test_a_queue_that_is_full(toy_models_dir, monkeypatch):
     assert (first.status_code, live.status_code, third.status_code) == (200, 200, 200)
     assert_error(second, 503, "try again")
     assert int(second.headers["retry-after"]) > 0
+
+
+def test_a_request_given_up_holds_its_place_while_its_job_runs(toy_models_dir, monkeypatch):
+    release, started = threading.Event(), threading.Event()
+    original = Scorer.score_pairs
+
+    def slow(self, pairs):
+        started.set()
+        assert release.wait(30)
+        return original(self, pairs)
+
+    monkeypatch.setattr(Scorer, "score_pairs", slow)
+    engine = Engine(settings(toy_models_dir, max_waiting=2))
+    request = ScoreRequest(sequences=[SequencePair(**PAIR)])
+
+    async def scenario() -> None:
+        running = asyncio.create_task(engine.score(request))
+        while not started.is_set():
+            await asyncio.sleep(0.01)
+        queued = asyncio.create_task(engine.score(request))
+        await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+        with pytest.raises(OverloadedError):
+            await engine.score(request)
+        # A job that has not begun never will, so it gives its place back at once.
+        queued.cancel()
+        await asyncio.wait([queued])
+        last = asyncio.create_task(engine.score(request))
+        await asyncio.sleep(0)
+        assert not last.done()
+        release.set()
+        assert json.loads(await last)["results"][0]["status"] == "ok"
+
+    asyncio.run(scenario())
+    engine.close()
+    assert [engine._places.acquire(blocking=False) for _ in range(3)] == [True, True, False]
 
 
 def test_a_service_that_cannot_work_does_not_start(tmp_path, toy_models_dir):

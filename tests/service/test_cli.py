@@ -17,7 +17,7 @@ import pytest
 from service.cli import main, run
 from service.settings import ENV_PREFIX, Settings
 from tests.service.cohort import HEADER, Cohort, read_lines, write_packed
-from tests.toy_models import SumModel, write_model
+from tests.toy_models import CALIBRATION, SumModel, write_model
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "service.cli"]
@@ -72,7 +72,8 @@ def test_score_writes_the_file_and_a_summary(capsys, tmp_path, vcf, options, coh
     assert stdout == ""
     assert "1,000 ALTs" in stderr
     assert f"{cohort.statuses.count('star_alt')}" in stderr
-    assert "NOT calibrated" in stderr
+    assert "intervals NOT calibrated" in stderr
+    assert "device auto chose cpu: CPUExecutionProvider; 1 threads" in stderr
     assert "research use only" in stderr
     assert stderr.count("--assembly GRCh37 or GRCh38") == 1
     with pysam.VariantFile(str(out)) as scored:
@@ -101,7 +102,10 @@ def test_options_reach_scores_and_provenance(tmp_path, vcf, options):
         '##varsigma=<ID=options,Value="strands=1 shifts=-2,0,2 coverage=0.5 batch_size=64">' in text
     )
     assert "the 50% interval" in text
-    for fact in ("model", "model_sha256", "providers", "assembly", "calibrated", "use"):
+    for fact in (
+        "model", "model_sha256", "data_digest", "onnxruntime", "providers", "threads", "assembly",
+        "calibrated", "calibrated_targets", "use",
+    ):  # fmt: skip
         assert f"##varsigma=<ID={fact}," in text
 
 
@@ -260,6 +264,47 @@ def test_a_bad_variable_is_one_line(capsys, monkeypatch, vcf, tmp_path, options)
     )  # fmt: skip
 
 
+def test_a_command_looks_at_the_variables_of_its_own_settings_only(
+    capsys, monkeypatch, vcf, tmp_path, options
+):
+    monkeypatch.setenv("VARSIGMA_MAX_ITEMS", "many")
+    monkeypatch.setenv("VARSIGMA_PORT", "tcp://10.0.0.1:8000")
+    assert run(["--version"]) == 0
+    assert run(["score", str(vcf), "-o", str(tmp_path / "out.vcf"), *options]) == 0
+    monkeypatch.setenv("VARSIGMA_STRANDS", "both")
+    assert run(["models", *options[2:4]]) == 0
+    capsys.readouterr()
+    fails(capsys, ["score", vcf, "-o", tmp_path / "out.vcf", *options], "VARSIGMA_STRANDS")
+    monkeypatch.delenv("VARSIGMA_STRANDS")
+    fails(capsys, ["serve", *options], "VARSIGMA_MAX_ITEMS (or --max-items)", "'many'")
+
+
+@pytest.mark.parametrize(
+    ("more", "names", "in_words"),
+    [
+        ([], "K562", "intervals calibrated for K562, NOT for WTC11"),
+        (["--fast"], "none", "intervals NOT calibrated"),
+    ],
+)
+@pytest.mark.parametrize("name", ["out.vcf", "out.tsv"])
+def test_every_output_says_which_targets_are_calibrated(
+    capsys, tmp_path, vcf, cohort, more, names, in_words, name
+):
+    model = SumModel(targets=("K562", "WTC11"))
+    write_model(tmp_path / "models", model, card={"calibration": CALIBRATION})
+    base = ["--reference", str(cohort.fasta), "--models", str(tmp_path / "models")]
+    assert run(["score", str(vcf), "-o", str(tmp_path / name), *base, *more]) == 0
+    assert f"model sum, {in_words}; research use only" in capsys.readouterr().err
+    text = (tmp_path / name).read_text()
+    if name.endswith("tsv"):
+        assert f"\n# calibrated_targets={names}\n" in text
+        return
+    assert f'##varsigma=<ID=calibrated_targets,Value="{names}">' in text
+    state = "uncalibrated" if more else "calibrated"
+    assert f"interval of a measured effect; {state}; assay target K562" in text
+    assert "interval of a measured effect; uncalibrated; assay target WTC11" in text
+
+
 def test_a_bug_is_one_line_too_and_debug_shows_more(capsys, monkeypatch, vcf, tmp_path, options):
     def broken(*_, **__):
         raise ZeroDivisionError("oh\nno")
@@ -287,7 +332,7 @@ def test_an_interruption_says_where_the_rest_is(capsys, monkeypatch, vcf, tmp_pa
 def test_models_are_listed_for_people_and_programs(capsys, tmp_path):
     card = {
         "headline": {"name": "mean Spearman", "value": 0.3849},
-        "calibration": {"noise_scale": 1, "epistemic_scale": 1, "floor": 0},
+        "calibration": CALIBRATION,
         "summary": "[bold]not markup[/bold]",
     }
     write_model(tmp_path, name="good", card=card)
@@ -300,6 +345,7 @@ def test_models_are_listed_for_people_and_programs(capsys, tmp_path):
     good, plain = json.loads(capsys.readouterr().out)
     assert good["headline"] == {"name": "mean Spearman", "value": 0.3849}
     assert (good["calibrated"], plain["calibrated"], plain["headline"]) == (True, False, None)
+    assert (good["calibrated_targets"], plain["calibrated_targets"]) == (["K562"], [])
     assert (plain["window"], plain["members"], plain["targets"]) == (30, 1, ["K562", "HepG2"])
 
 

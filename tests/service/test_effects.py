@@ -2,15 +2,15 @@
 
 import math
 from statistics import NormalDist, stdev
-from typing import ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.effects import Calibration, Effects, effect_distribution
+from service.effects import Calibration, Effects, TargetScales, effect_distribution, total_sd
 from service.errors import ModelContractError, ValidationError
+from tests.toy_models import CALIBRATION
 
 NAMES = tuple(Effects.__dataclass_fields__)
 
@@ -18,6 +18,10 @@ NAMES = tuple(Effects.__dataclass_fields__)
 def outputs(rng, n=3, passes=2, members=3, targets=2):
     shape = (n, passes, 2, members, targets)
     return rng.normal(size=shape).astype("f4"), rng.uniform(0.1, 2, shape).astype("f4")
+
+
+def scales_of(**values):
+    return TargetScales(**{name: np.asarray(value, float) for name, value in values.items()})
 
 
 seeds = st.integers(0, 10_000).map(np.random.default_rng)
@@ -43,11 +47,11 @@ def test_every_part_by_hand():
     assert all(getattr(effects, name).shape == (1, 1) for name in NAMES)
 
 
-def test_calibration_by_hand():
+def test_scales_by_hand():
     mu = np.zeros((1, 2, 2, 2, 2), "f4")
     mu[0, :, 1, 0] = 3  # member effects 3 and 0, no spread over passes
     sigma = np.ones_like(mu)
-    scales = Calibration(noise_scale=(0.5, 2.0), epistemic_scale=3.0, floor=(0.1, 0.0))
+    scales = scales_of(noise_scale=[0.5, 2.0], epistemic_scale=3.0, floor=[0.1, 0.0])
     effects = effect_distribution(mu, sigma, 0.5, scales)
     assert effects.aleatoric == pytest.approx(np.array([[0.5, 2.0]]) * math.sqrt(2))
     model = 9 * stdev([3, 0]) ** 2
@@ -120,7 +124,7 @@ def test_one_member_and_one_pass_have_no_spread_to_report(rng):
 def test_a_certain_effect_has_its_sign():
     mu = np.zeros((1, 1, 2, 1, 2), "f4")
     mu[0, 0, 1, 0, 0] = 1
-    certain = Calibration(noise_scale=0.0, epistemic_scale=1.0, floor=0.0)
+    certain = scales_of(noise_scale=0.0, epistemic_scale=1.0, floor=0.0)
     effects = effect_distribution(mu, np.ones_like(mu), 0.9, certain)
     assert effects.sd.tolist() == [[0, 0]]
     assert effects.p_sign.tolist() == [[1.0, 0.5]]
@@ -140,14 +144,31 @@ def test_coverage_is_a_probability(coverage):
         effect_distribution(*outputs(np.random.default_rng(0)), coverage, None)
 
 
-class TestCalibrationOnTheCard:
-    GOOD: ClassVar = {"noise_scale": 0.7, "epistemic_scale": [1.0, 2.0], "floor": 0}
+@given(seeds)
+def test_the_total_is_the_one_formula_that_is_fitted(rng):
+    mu, sigma = outputs(rng)
+    scales = scales_of(noise_scale=[0.3, 1.0], epistemic_scale=[2.0, 0.0], floor=[0.05, 0.5])
+    raw = effect_distribution(mu, sigma, 0.9, None)
+    spread = np.sqrt(raw.epistemic**2 + raw.representation**2)
+    served = effect_distribution(mu, sigma, 0.9, scales)
+    assert np.array_equal(
+        served.sd, total_sd(np.hypot(raw.epistemic, raw.representation), raw.aleatoric, scales)
+    )
+    by_hand = scales.floor**2 + (scales.epistemic_scale * spread) ** 2
+    np.testing.assert_allclose(served.sd, np.sqrt(by_hand + served.aleatoric**2))
 
-    def test_is_read(self):
-        assert Calibration.from_card(self.GOOD | {"fitted_on": "release"}, 2) == Calibration(
-            noise_scale=0.7, epistemic_scale=(1.0, 2.0), floor=0.0
-        )
-        assert Calibration.from_card(None, 2) is None
+
+class TestCalibrationOnTheCard:
+    TARGETS = ("K562", "HepG2", "WTC11")
+
+    def read(self, **changes):
+        return Calibration.from_card(CALIBRATION | changes, self.TARGETS)
+
+    def test_is_read_and_what_else_it_says_is_left_alone(self):
+        calibration = self.read(fitted_by="somebody", floor=0)
+        assert (calibration.noise_scale, calibration.epistemic_scale) == (2.0, 0.5)
+        assert (calibration.floor, calibration.targets) == (0.0, ("K562",))
+        assert Calibration.from_card(None, self.TARGETS) is None
 
     @pytest.mark.parametrize(
         "broken",
@@ -155,25 +176,55 @@ class TestCalibrationOnTheCard:
             {"noise_scale": -1},
             {"noise_scale": None},
             {"noise_scale": "much"},
+            {"noise_scale": True},
             {"floor": math.nan},
-            {"epistemic_scale": [1.0, 2.0, 3.0]},
-            {"epistemic_scale": [[1.0, 2.0]]},
-            {"epistemic_scale": [1.0, [2.0]]},
+            {"floor": math.inf},
+            {"epistemic_scale": [1.0, 2.0]},
+            {"targets": []},
+            {"targets": "K562"},
+            {"targets": ["K562", 5]},
+            {"targets": ["K562", "HeLa"]},
+            {"strands": 3},
+            {"shifts": 0},
+            {"shifts": []},
+            {"shifts": [0.5]},
+            {"version": 2},
         ],
     )
-    def test_must_be_numbers_for_the_targets(self, broken):
-        with pytest.raises(ModelContractError, match=next(iter(broken))):
-            Calibration.from_card(self.GOOD | broken, 2)
+    def test_must_be_what_the_service_reads(self, broken):
+        with pytest.raises(ModelContractError, match=rf"^calibration\.{next(iter(broken))}"):
+            self.read(**broken)
 
-    @pytest.mark.parametrize("missing", list(GOOD))
+    @pytest.mark.parametrize("missing", list(CALIBRATION))
     def test_must_be_complete(self, missing):
-        block = {key: value for key, value in self.GOOD.items() if key != missing}
-        with pytest.raises(ModelContractError, match=missing):
-            Calibration.from_card(block, 2)
+        block = {key: value for key, value in CALIBRATION.items() if key != missing}
+        with pytest.raises(ModelContractError, match=rf"calibration\.{missing}: .*required"):
+            Calibration.from_card(block, self.TARGETS)
 
-    def test_must_be_an_object(self):
-        with pytest.raises(ModelContractError):
-            Calibration.from_card("calibrated", 2)
+    @pytest.mark.parametrize("block", ["calibrated", [], 1, True])
+    def test_must_be_an_object(self, block):
+        with pytest.raises(ModelContractError, match=r"^calibration: "):
+            Calibration.from_card(block, self.TARGETS)
+
+    @pytest.mark.parametrize(
+        ("strands", "shifts", "applies"),
+        [
+            (2, (0,), (True, True, False)),
+            (1, (0,), (False, False, False)),
+            (2, (0, 5), (False, False, False)),
+            (2, (5,), (False, False, False)),
+        ],
+    )
+    def test_applies_to_its_targets_and_its_passes_only(self, strands, shifts, applies):
+        calibration = self.read(targets=["HepG2", "K562"])
+        assert calibration.applies_to(self.TARGETS, strands, shifts) == applies
+        scales = calibration.scales(applies)
+        for values, fitted, neutral in (
+            (scales.noise_scale, 2.0, 1.0),
+            (scales.epistemic_scale, 0.5, 1.0),
+            (scales.floor, 0.25, 0.0),
+        ):
+            assert values.tolist() == [fitted if is_fitted else neutral for is_fitted in applies]
 
 
 @given(seeds)

@@ -1,6 +1,5 @@
 """Bases come from where the FASTA puts them; contigs answer to all names; bad files say so."""
 
-import csv
 import gzip
 import os
 import sys
@@ -8,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pysam
 import pytest
 from hypothesis import given
@@ -329,8 +329,14 @@ def test_threads_read_the_same_bases_at_once(monkeypatch):
 def test_the_cagi5_slices_hold_the_alleles_of_the_challenge(data_dir: Path, tmp_path: Path):
     copy = tmp_path / "reference_grch37.fa"
     copy.write_bytes((data_dir / "cagi5/reference_grch37.fa").read_bytes())
-    with (data_dir / "cagi5/challenge.tsv").open() as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+    # Places and alleles alone: the labels have one door, in training.evaluation.challenge.
+    columns = pd.read_csv(
+        data_dir / "cagi5/challenge.tsv",
+        sep="\t",
+        usecols=["element", "chrom", "pos", "ref"],
+        dtype=str,
+    )
+    rows = columns.to_dict("records")
     differ = []
     with Reference.open(copy, "GRCh37") as reference:
         for row in rows:

@@ -12,7 +12,7 @@ from onnx import TensorProto
 from service import session as session_module
 from service.errors import DeviceError, ModelContractError, ModelNotFoundError, ValidationError
 from service.registry import CONTRACT_VERSION, Registry, default_models_dir
-from tests.toy_models import SumModel, write_model
+from tests.toy_models import CALIBRATION, SumModel, write_model
 
 
 def random_bases(n, width, seed=0):
@@ -43,11 +43,10 @@ class TestGoodModel:
         assert np.array_equal(sigma, SumModel().sigma(bases))
 
     def test_may_be_calibrated(self, tmp_path):
-        scales = {"noise_scale": 0.5, "epistemic_scale": [1, 2], "floor": 0.1}
-        write_model(tmp_path, card={"calibration": scales})
+        write_model(tmp_path, card={"calibration": CALIBRATION})
         calibration = Registry(tmp_path).load("sum", threads=1).calibration
         assert calibration is not None
-        assert calibration.epistemic_scale == (1.0, 2.0)
+        assert (calibration.targets, calibration.noise_scale) == (("K562",), 2.0)
 
     def test_uses_the_threads_it_is_given(self, toy_models_dir, monkeypatch):
         seen = []
@@ -58,9 +57,9 @@ class TestGoodModel:
             return original(*args, **kwargs)
 
         monkeypatch.setattr(ort, "InferenceSession", spy)
-        Registry(toy_models_dir).load("sum", threads=1)
-        Registry(toy_models_dir).load("sum")
-        assert seen == [1, 0]
+        monkeypatch.setattr("service.session.usable_cores", lambda: 3)
+        threads = [Registry(toy_models_dir).load("sum", threads=n).threads for n in (1, 2, None)]
+        assert seen == threads == [1, 2, 3], "what is stated is what is used"
 
     def test_contract_version_is_public(self):
         assert CONTRACT_VERSION == "1"
@@ -131,7 +130,8 @@ class TestBrokenCard:
             ({"name": "dh7"}, "its card name is 'dh7', expected 'sum'"),
             ({"targets": [{"name": "K562"}]}, r"its targets is \('K562', 'HepG2'\)"),
             ({"targets": ["K562"]}, "targets, window or members are malformed"),
-            ({"calibration": {"floor": 1}}, "calibration needs a number 'noise_scale'"),
+            ({"calibration": {"floor": 1}}, r"calibration\.version: Field required"),
+            ({"calibration": CALIBRATION | {"targets": ["HeLa"]}}, "HeLa is no target"),
         ],
     )
     def test_that_contradicts_the_model(self, tmp_path, entry, message):

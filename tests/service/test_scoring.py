@@ -6,6 +6,7 @@ from dataclasses import fields
 from statistics import stdev
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from service.registry import Registry
 from service.scoring import Scorer, ScoringOptions
 from service.variants import Variant
 from tests.genomes import CHR1, genome, reversed_complement
-from tests.toy_models import SumModel, write_model
+from tests.toy_models import CALIBRATION, SumModel, write_model
 
 NAMES = tuple(field.name for field in fields(Effects))
 PLUS_ONLY = ScoringOptions(strands=1)
@@ -267,6 +268,24 @@ class TestPairs:
         ]  # fmt: skip
         assert scores.effects.effect[4].tolist() == [0, 0]
 
+    def test_of_an_indel_equal_the_variant_that_lies_where_the_pair_has_it(self, toy_model):
+        # The contig is the ref sequence: 10 bases, padded by 5; base 5 of it has index 10 of 20.
+        contig = "ACGTGCATTA"
+        changes = [("GCA", "G", 5), ("G", "GCC", 5), ("GCAT", "GGA", 5)]
+        variants = [Variant("1", pos, ref, alt) for ref, alt, pos in changes]
+        pairs = [(contig, contig[:4] + alt + contig[4 + len(ref) :]) for ref, alt, _ in changes]
+        with genome({"1": contig}) as reference:
+            one = Scorer(toy_model, reference, PLUS_ONLY).score(variants)
+        two = Scorer(toy_model, options=PLUS_ONLY).score_pairs(pairs)
+        for row in (0, 2):
+            np.testing.assert_array_equal(
+                as_rows(one.effects)[:, row], as_rows(two.effects)[:, row]
+            )
+        # The insertion makes the longer sequence 12 bases: a shift of 1 puts it back.
+        moved = ScoringOptions(strands=1, shifts=(1,))
+        three = Scorer(toy_model, options=moved).score_pairs(pairs[1:2])
+        np.testing.assert_array_equal(as_rows(one.effects)[:, 1], as_rows(three.effects)[:, 0])
+
     def test_of_whole_windows_equal_the_variant(self, toy_model):
         # With one strand, the window of an SNV is the pair of its two windows.
         variant = Variant("chr1", POS, REF, "T")
@@ -285,22 +304,67 @@ def test_one_strand_and_one_shift_have_no_representation_spread(toy_model):
     assert np.isfinite(effects.sd).all()
 
 
-def test_calibration_of_the_card_is_used_and_reported(tmp_path):
-    write_model(tmp_path, name="raw")
-    scales = {"noise_scale": 2.0, "epistemic_scale": 0.0, "floor": 0.0}
-    write_model(tmp_path, name="fitted", card={"calibration": scales})
-    variant = EVERY_STATUS[0][0]
-    with genome({"chr1": CHR1}) as reference:
-        raw, fitted = (
-            Scorer(Registry(tmp_path).load(name, threads=1), reference)
-            for name in ("raw", "fitted")
-        )
-        one, two = raw.score([variant]), fitted.score([variant])
-    assert (one.calibrated, two.calibrated) == (False, True)
-    assert (raw.provenance()["calibrated"], fitted.provenance()["calibrated"]) == (False, True)
-    np.testing.assert_allclose(two.effects.aleatoric, 2 * one.effects.aleatoric)
-    np.testing.assert_allclose(two.effects.sd, 2 * one.effects.aleatoric)
-    np.testing.assert_allclose(two.effects.effect, one.effects.effect)
+class TestCalibration:
+    """A model like the real ones: fitted for K562 and HepG2 with two strands, not for WTC11."""
+
+    TARGETS = ("K562", "HepG2", "WTC11")
+    VARIANT = EVERY_STATUS[0][0]
+
+    @pytest.fixture
+    def models(self, tmp_path):
+        block = CALIBRATION | {"targets": ["K562", "HepG2"]}
+        model = SumModel(targets=self.TARGETS)
+        write_model(tmp_path, model, name="raw")
+        write_model(tmp_path, model, name="fitted", card={"calibration": block})
+        registry = Registry(tmp_path)
+        return registry.load("raw", threads=1), registry.load("fitted", threads=1)
+
+    @pytest.fixture
+    def reference(self):
+        with genome({"chr1": CHR1}) as opened:
+            yield opened
+
+    def test_sets_the_widths_of_the_targets_it_was_fitted_for(self, models, reference):
+        raw, fitted = (Scorer(model, reference).score([self.VARIANT]) for model in models)
+        assert (raw.calibrated, fitted.calibrated) == ((False,) * 3, (True, True, False))
+        one, two = raw.effects, fitted.effects
+        np.testing.assert_array_equal(two.effect, one.effect)
+        np.testing.assert_array_equal(as_rows(two)[:, :, 2], as_rows(one)[:, :, 2])
+        np.testing.assert_allclose(two.aleatoric[:, :2], 2 * one.aleatoric[:, :2])
+        model = 0.25 * (one.epistemic**2 + one.representation**2)
+        sd = np.sqrt(0.25**2 + model + (2 * one.aleatoric) ** 2)[:, :2]
+        np.testing.assert_allclose(two.sd[:, :2], sd)
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"strands": 1}, {"shifts": (0, 3)}, {"shifts": (3,)}, {"strands": 1, "shifts": (0, 3)}],
+    )
+    def test_says_nothing_of_other_passes(self, models, reference, options):
+        scorers = [Scorer(model, reference, ScoringOptions(**options)) for model in models]
+        raw, fitted = (scorer.score([self.VARIANT]) for scorer in scorers)
+        assert fitted.calibrated == (False,) * 3
+        np.testing.assert_array_equal(as_rows(fitted.effects), as_rows(raw.effects))
+        found = scorers[1].provenance()
+        assert (found["calibrated"], found["calibrated_targets"]) == (False, [])
+
+    def test_holds_for_any_coverage_and_batch_size(self, models, reference):
+        options = ScoringOptions(coverage=0.5, batch_size=2)
+        assert Scorer(models[1], reference, options).calibrated == (True, True, False)
+
+    def test_says_nothing_of_sequence_pairs(self, models, reference):
+        pair = ("ACGTACGT", "ACGAACGT")
+        for genome_or_none in (None, reference):
+            raw, fitted = (Scorer(model, genome_or_none).score_pairs([pair]) for model in models)
+            assert fitted.calibrated == (False,) * 3
+            np.testing.assert_array_equal(as_rows(fitted.effects), as_rows(raw.effects))
+            found = Scorer(models[1], genome_or_none).provenance(fitted)
+            assert (found["calibrated"], found["calibrated_targets"]) == (False, [])
+
+    def test_is_in_the_provenance_of_variants(self, models, reference):
+        raw, fitted = (Scorer(model, reference).provenance() for model in models)
+        assert (raw["calibrated"], raw["calibrated_targets"]) == (False, [])
+        assert (fitted["calibrated"], fitted["calibrated_targets"]) == (True, ["K562", "HepG2"])
+        assert Scorer(models[1]).provenance()["calibrated"] is False, "nothing but pairs to score"
 
 
 def test_variants_without_a_reference_are_refused(toy_model):
@@ -345,12 +409,16 @@ def test_provenance_says_how_the_scores_were_made(toy_model, toy_models_dir):
         "targets": ["K562", "HepG2"],
         "members": 3,
         "units": "log2(RNA/DNA)",
+        "data_digest": "toy-data",
+        "onnxruntime": ort.__version__,
         "providers": ["CPUExecutionProvider"],
+        "threads": 1,
         "precision": "float32",
         "assembly": "GRCh37",
         "reference": "genome.fa",
         "options": {"strands": 2, "shifts": [0, 2], "coverage": 0.9, "batch_size": 256},
         "calibrated": False,
+        "calibrated_targets": [],
         "use": "research use only",
     }
     pairs_only = Scorer(toy_model).provenance()

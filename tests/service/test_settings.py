@@ -3,6 +3,7 @@
 import pytest
 
 from service.errors import ValidationError
+from service.scoring import ScoringOptions
 from service.settings import ENV_PREFIX, Settings, load_settings
 
 
@@ -55,6 +56,28 @@ def test_a_bad_value_names_the_option_and_the_variable(monkeypatch, name, value)
     monkeypatch.setenv(f"{ENV_PREFIX}{name.upper()}", value)
     with pytest.raises(ValidationError, match=rf"^{ENV_PREFIX}{name.upper()} \(or {option}\): "):
         load_settings()
+
+
+@pytest.mark.parametrize("link", ["tcp://10.0.0.1:8000", "tcp://[fd00::1]:8000"])
+def test_what_kubernetes_calls_the_port_of_a_service_is_no_port(monkeypatch, link):
+    monkeypatch.setenv("VARSIGMA_PORT", link)
+    assert load_settings().port == 8000
+    assert load_settings(port=9100).port == 9100
+    monkeypatch.setenv("VARSIGMA_HOST", link)
+    assert load_settings().host == link, "only the port is theirs"
+
+
+def test_variables_that_are_not_used_are_not_looked_at(monkeypatch):
+    monkeypatch.setenv("VARSIGMA_MAX_ITEMS", "many")
+    monkeypatch.setenv("VARSIGMA_COVERAGE", "0.5")
+    settings = load_settings(used=("coverage", "strands"), strands=1)
+    assert (settings.coverage, settings.strands, settings.max_items) == (0.5, 1, 1000)
+    with pytest.raises(ValidationError, match="VARSIGMA_MAX_ITEMS"):
+        load_settings()
+
+
+def test_scoring_defaults_are_those_of_the_scorer():
+    assert load_settings().scoring_options() == ScoringOptions()
 
 
 def test_an_empty_variable_is_not_set_and_strange_ones_are_ignored(monkeypatch):

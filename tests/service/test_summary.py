@@ -6,12 +6,18 @@ import pytest
 from rich.console import Console
 
 from service.errors import Status
+from service.session import CUDA
 from service.summary import Summary
 from service.vcf import Passed, Record, parse_line
 
+PROVENANCE = {
+    "assembly": "GRCh37", "model": "toy", "targets": ["K562", "HepG2", "WTC11"], "threads": 2,
+    "providers": ["CPUExecutionProvider"], "calibrated_targets": [], "use": "research use only",
+}  # fmt: skip
+
 
 def summary(counts: dict[Status, int], **changes) -> Summary:
-    made = Summary(provenance={"assembly": "GRCh37", "model": "toy", "calibrated": False})
+    made = Summary(provenance=PROVENANCE)
     made.counts.update(counts)
     for name, value in changes.items():
         setattr(made, name, value)
@@ -84,11 +90,39 @@ def test_records_are_counted_by_alt():
 
 def test_the_table_shows_every_status_that_occurred_and_the_terms_of_use():
     made = summary({Status.OK: 1234, Status.STAR_ALT: 2}, n_records=1000, seconds=2.0)
-    out = StringIO()
-    made.show(Console(file=out, width=120), mismatch_share=0.1)
-    text = out.getvalue()
+    text = shown(made)
     assert "1,234" in text
     assert Status.STAR_ALT.reason in text
     assert "no_alt" not in text
     assert "618 variants/s" in text
-    assert "model toy, NOT calibrated intervals; research use only" in text
+    assert "model toy, intervals NOT calibrated; research use only" in text
+
+
+def shown(made: Summary, device: str = "auto") -> str:
+    out = StringIO()
+    made.show(Console(file=out, width=120), mismatch_share=0.1, device=device)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("targets", "text"),
+    [
+        (["K562", "HepG2"], "intervals calibrated for K562, HepG2, NOT for WTC11;"),
+        (["K562", "HepG2", "WTC11"], "intervals calibrated for K562, HepG2, WTC11;"),
+    ],
+)
+def test_the_calibrated_targets_are_named(targets, text):
+    assert text in shown(summary({}, provenance=PROVENANCE | {"calibrated_targets": targets}))
+
+
+@pytest.mark.parametrize(
+    ("device", "providers", "text"),
+    [
+        ("auto", ["CPUExecutionProvider"], "device auto chose cpu: CPUExecutionProvider; 2 thr"),
+        ("cpu", ["CPUExecutionProvider"], "device cpu: CPUExecutionProvider; 2 threads"),
+        ("auto", [CUDA, "CPUExecutionProvider"], f"device auto chose cuda: {CUDA}, CPUExec"),
+    ],
+)
+def test_the_device_in_use_is_named(device, providers, text):
+    made = summary({}, provenance=PROVENANCE | {"providers": providers})
+    assert text in shown(made, device)

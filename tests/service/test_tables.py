@@ -10,7 +10,7 @@ from service.tables import FIXED_COLUMNS, TsvEncoder
 from service.vcf import Passed, Record, VcfReader, parse_line
 
 NAMES = [field.name for field in EFFECT_FIELDS]
-PROVENANCE = {"model": "toy", "assembly": None, "calibrated": False}
+PROVENANCE = {"model": "toy", "assembly": None, "calibrated_targets": []}
 
 
 def encoder() -> TsvEncoder:
@@ -71,4 +71,4 @@ def test_a_malformed_line_has_a_row_and_a_blank_one_none():
 def test_the_comments_say_what_made_it():
     header = encoder().header(VcfReader([b"#CHROM\n"], "in.vcf")).decode()
     comments = [line for line in header.splitlines() if line.startswith("#")]
-    assert comments == ["# model=toy", "# assembly=unspecified", "# calibrated=false"]
+    assert comments == ["# model=toy", "# assembly=unspecified", "# calibrated_targets=none"]

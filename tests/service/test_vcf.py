@@ -168,6 +168,17 @@ def test_pysam_reads_header_and_values(tmp_path) -> None:
         assert found.info["VARSIGMA_STATUS"] == ("ok", "model_nan")
 
 
+def test_each_declaration_says_whether_its_target_is_calibrated() -> None:
+    provenance = {"calibrated_targets": ["K562"]}
+    codec = VcfEncoder(("K562", "WTC11"), coverage=0.9, provenance=provenance)
+    lines = codec.header(read(COLUMNS)).decode().splitlines()
+    for field in EFFECT_FIELDS:
+        for target, state in (("K562", "; calibrated; "), ("WTC11", "; uncalibrated; ")):
+            [line] = [text for text in lines if f"<ID={info_key(target, field.name)}," in text]
+            assert (state in line) is field.is_scaled, line
+            assert f'; assay target {target}"' in line
+
+
 def test_declarations_of_an_earlier_run_are_replaced() -> None:
     once = encoder("K562").header(read(b"##fileformat=VCFv4.3\n", COLUMNS))
     reader = VcfReader(once.splitlines(keepends=True), "in.vcf")

@@ -232,18 +232,34 @@ def test_ref_equal_to_alt_gives_equal_windows():
 
 
 class TestPairs:
-    def test_are_centred_between_n(self):
-        assert shown(pair_windows("ACG", "acgt", 8, FORWARD)) == [("NNACGNNN", "NNACGTNN")]
+    def test_the_longer_one_is_centred_between_n_and_the_shorter_one_starts_with_it(self):
+        pairs = [("ACG", "acgt"), ("ACGT", "AGT"), ("ACG", "ATG")]
+        windows = [shown(pair_windows(*pair, 8, FORWARD + REVERSE)) for pair in pairs]
+        assert windows == [
+            [("NNACGNNN", "NNACGTNN"), ("NNCGTNNN", "NNACGTNN")],
+            [("NNACGTNN", "NNAGTNNN"), ("NNACGTNN", "NNACTNNN")],
+            [("NNACGNNN", "NNATGNNN"), ("NNNCGTNN", "NNNCATNN")],
+        ]
 
-    @given(st.text("ACGTN", min_size=1, max_size=9), st.text("ACGTN", min_size=1, max_size=9))
-    def test_the_reverse_pass_is_the_reverse_complement_of_the_window(self, ref, alt):
+    @given(st.text("ACGTN", min_size=1, max_size=9), st.data())
+    def test_of_equal_length_have_their_reverse_complement_in_the_reverse_pass(self, ref, data):
+        alt = data.draw(st.text("ACGTN", min_size=len(ref), max_size=len(ref)))
         windows = pair_windows(ref, alt, 9, FORWARD + REVERSE)
         assert isinstance(windows, np.ndarray)
         assert np.array_equal(windows[1], reverse_complement(windows[0]))
-        assert [window.strip("N") for window in shown(windows)[0]] == [
-            ref.strip("N"),
-            alt.strip("N"),
-        ]
+
+    @given(variants(), st.booleans())
+    def test_are_what_the_variant_gives_where_the_windows_coincide(self, drawn, is_reverse):
+        # The contig is the ref sequence. One shift of the variant puts it where the pair has it.
+        contig, start, ref, alt = drawn
+        changed = contig[:start] + alt + contig[start + len(ref) :]
+        width = 2 * WIDTH
+        [pair] = pair_windows(contig, changed, width, (Pass(is_reverse, 0),))
+        shifts = tuple(Pass(is_reverse, shift) for shift in range(-width // 2, width // 2))
+        with genome({"chr1": contig}) as reference:
+            variant = Variant("chr1", start + 1, ref, alt)
+            windows = variant_windows(reference, variant, width, shifts)
+        assert any(np.array_equal(pair, window) for window in windows)
 
     def test_a_shift_moves_the_sequence_right_in_the_oriented_window(self):
         windows = pair_windows("ACG", "ATG", 9, make_passes(2, (0, 2, -4)))

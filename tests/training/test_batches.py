@@ -13,6 +13,7 @@ from training.batches import (
     training_scale,
 )
 from training.samplers import Shuffled
+from training.trainer import split
 
 
 def test_a_full_insert_fills_the_window_between_its_adapters():
@@ -69,6 +70,23 @@ def test_the_scale_knows_nothing_of_held_out_folds():
     after = training_scale(table, assays)
     np.testing.assert_array_equal(before.mean, after.mean)
     np.testing.assert_array_equal(before.sd, after.sd)
+
+
+def test_no_label_of_a_held_out_fold_reaches_training():
+    table = toy_table(50)
+    train, validation, scale = split(table)
+    held_out = table["fold"].isin([0, 1])
+    for column in ("activity", "variance_shrunk", "noise_sd"):
+        table.loc[held_out & table[column].notna(), column] = 1e6
+    again, absurd, scale_again = split(table)
+    for name in ("codes", "reverse_codes", "activity", "variance", "replicated"):
+        before, after = getattr(train, name), getattr(again, name)
+        assert before.tobytes() == after.tobytes(), name
+    assert scale.mean.tobytes() == scale_again.mean.tobytes()
+    assert scale.sd.tobytes() == scale_again.sd.tobytes()
+    assert np.nanmax(absurd.activity) > 1e5 > np.nanmax(validation.activity), "they were read"
+    inserts = {row.tobytes() for row in train.codes}
+    assert not inserts & {row.tobytes() for row in validation.codes}
 
 
 def test_undeclared_assays_are_refused():

@@ -13,19 +13,13 @@ import pytest
 from service.effects import Effects
 from service.errors import Status
 from service.scoring import Scores
-from tests.toy_models import SumModel, write_model
+from tests.toy_models import CALIBRATION, SumModel, write_model
 from tests.training.toy_cagi5 import SPAN, write_cagi5
+from training.datasets.cagi5 import ELEMENTS, GROUPS, head_of
 from training.evaluation.agreement import compare, position_counts
 from training.evaluation.cagi5 import validate
-from training.evaluation.challenge import (
-    ELEMENTS,
-    GROUPS,
-    Run,
-    code_version,
-    head_of,
-    load_challenge,
-    load_release,
-)
+from training.evaluation.cagi5_tables import IN_SAMPLE
+from training.evaluation.challenge import Run, code_version, load_challenge, load_release
 from training.evaluation.metrics import Estimate, Statistic
 from training.evaluation.report import Report
 
@@ -66,10 +60,11 @@ def lines(log: Path) -> list[dict]:
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def test_each_model_leaves_one_line_with_its_means(reports, models_dir, log):
+def test_each_model_leaves_its_means_in_the_log(reports, models_dir, log):
     found = lines(log)
-    assert [line["model"] for line in found] == ["sees", "inverted"]
-    for line in found:
+    assert [line["model"] for line in found] == ["sees", "sees", "inverted", "inverted"]
+    assert [line["event"] for line in found] == ["started", "finished"] * 2
+    for line in found[1::2]:
         card = json.loads((models_dir / line["model"] / "card.json").read_text())
         assert line["model_sha256"] == card["model_sha256"]
         assert line["split"] == "challenge"
@@ -86,8 +81,8 @@ def test_each_model_leaves_one_line_with_its_means(reports, models_dir, log):
 def test_a_failed_run_is_logged_too(toy_data, models_dir, tmp_path):
     with pytest.raises(ValueError, match=r"CAGI5 needs the targets \['HepG2'\]"):
         run(toy_data, models_dir, tmp_path / "log", names=["k562_only"])
-    (line,) = lines(tmp_path / "log")
-    assert (line["model"], line["means"]) == ("k562_only", {})
+    line = lines(tmp_path / "log")[-1]
+    assert (line["event"], line["model"], line["means"]) == ("failed", "k562_only", {})
 
 
 def test_the_release_set_is_not_logged(toy_data, models_dir, tmp_path):
@@ -96,6 +91,20 @@ def test_the_release_set_is_not_logged(toy_data, models_dir, tmp_path):
     titles = [table.title for table in found["sees"].tables]
     assert "Published means, K562-matched" not in titles
     assert load_release(toy_data)["pos"].isin(range(SPAN[0] + 1, SPAN[1] + 1, 4)).all()
+
+
+def test_a_calibrated_model_is_told_that_the_release_set_made_its_intervals(
+    toy_data, models_dir, tmp_path
+):
+    block = CALIBRATION | {"targets": ["K562", "HepG2"]}
+    write_model(tmp_path, name="fitted", card={"calibration": block})
+    for split in ("release", "challenge"):
+        report = run(toy_data, tmp_path, tmp_path / "log", ["fitted"], split=split)["fitted"]
+        shares = report.table("Share of measured effects inside the interval")
+        assert {row[1] for row in shares.rows} == {"calibrated"}
+        assert (IN_SAMPLE in report.notes) == (split == "release")
+    raw = run(toy_data, models_dir, tmp_path / "log", ["sees"], split="release")["sees"]
+    assert IN_SAMPLE not in raw.notes
 
 
 def table_of(toy_data: Path, tmp_path: Path) -> pd.DataFrame:
@@ -112,7 +121,7 @@ class Oracle:
         self.effects = Effects(**{**parts, "effect": effect})
 
     def score(self, variants) -> Scores:
-        return Scores([Status.OK] * len(variants), self.effects, calibrated=True)
+        return Scores([Status.OK] * len(variants), self.effects, calibrated=(True, True))
 
 
 def test_each_element_is_read_from_its_head(toy_data, tmp_path):

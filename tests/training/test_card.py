@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from service.registry import CARD_KEYS, Registry
-from tests.toy_models import SumModel, write_model
+from tests.toy_models import CALIBRATION, SumModel, write_model
 from training.card import (
     LIMITS,
     Card,
@@ -18,6 +18,7 @@ from training.card import (
     TrainingTable,
     read_card,
     render_readme,
+    update_calibration,
     update_metrics,
     write_card,
     write_index,
@@ -108,6 +109,25 @@ def test_a_new_run_replaces_its_own_table_only(folder):
         "cagi5_challenge": "CAGI5 again",
     }
     assert "## CAGI5 challenge set: sum" not in (folder / "README.md").read_text()
+
+
+def test_new_scales_drop_the_tables_that_judged_the_old_intervals(folder):
+    for key in ("held_out", "sigma", "cagi5_challenge", "cagi5_release", "calibration"):
+        update_metrics(folder, key, replace(REPORT, title=key))
+    kept = read_card(folder)
+    update_calibration(folder, None)
+    assert read_card(folder) == kept, "the scales are what they were"
+    update_calibration(folder, CALIBRATION)
+    assert set(read_card(folder).metrics) == {"held_out", "sigma"}
+    page = (folder / "README.md").read_text()
+    assert "## held_out" in page
+    assert "## cagi5_challenge" not in page
+    update_metrics(folder, "cagi5_challenge", REPORT)
+    update_calibration(folder, CALIBRATION)
+    assert "cagi5_challenge" in read_card(folder).metrics
+    update_calibration(folder, None)
+    assert set(read_card(folder).metrics) == {"held_out", "sigma"}
+    assert read_card(folder).calibration is None
 
 
 def test_a_card_of_another_model_is_refused_and_nothing_changes(folder):

@@ -1,4 +1,4 @@
-"""The CAGI5 tables: the log of who looked at the labels, and the construct-aware reference."""
+"""The doors to the measured effects of CAGI5, and the log of who looked at the challenge labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import training
@@ -14,20 +13,19 @@ from service.errors import Status
 from service.reference import Reference
 from service.windows import make_passes, variant_windows
 from tests.training.toy_cagi5 import SPAN, write_cagi5
+from training.datasets.cagi5 import CHALLENGE, ELEMENTS, RELEASE, reference_path, variants_of
+from training.datasets.sources import SUMS, DataError, file_digest
 from training.evaluation.challenge import (
     CHALLENGE_LOG,
-    ELEMENTS,
     Run,
     code_version,
-    element_spans,
     load_challenge,
     load_release,
-    reference_path,
-    variants_of,
-    write_construct_reference,
 )
 
+ROOT = Path(training.__file__).parents[1]
 RUN = Run(model="m", model_sha256="0" * 64, purpose="test")
+NAMES_LABELS = re.compile(r"challenge\.tsv|\{split\}\.tsv|kircher2019|\bCHALLENGE\b(?!_)")
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +37,35 @@ def lines(log: Path) -> list[dict]:
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def test_the_log_grows_and_keeps_its_lines(toy_data, tmp_path):
+def test_the_log_grows_by_a_start_and_an_end(toy_data, tmp_path):
     for _ in range(2):
-        with load_challenge(toy_data, RUN, log=tmp_path / "log") as table:
+        run = Run(model="m", model_sha256="0" * 64, purpose="test")
+        with load_challenge(toy_data, run, log=tmp_path / "log") as table:
             assert len(table) == 675
-    assert len(lines(tmp_path / "log")) == 2
+            run.means["all"] = 0.123456789
+    found = lines(tmp_path / "log")
+    assert [line["event"] for line in found] == ["started", "finished"] * 2
+    assert found[0]["run"] == found[1]["run"] != found[2]["run"] == found[3]["run"]
+    for line in found:
+        assert line["data_sha256"] == file_digest(toy_data / CHALLENGE.path)
+        assert line["code"] == code_version()
+    assert "means" not in found[0]
+    assert found[1]["means"] == {"all": 0.123457}
+
+
+def test_the_start_is_out_before_a_label_is_so_that_a_kill_leaves_it(toy_data, tmp_path):
+    with load_challenge(toy_data, RUN, log=tmp_path / "log"):
+        (line,) = lines(tmp_path / "log")
+        assert line["event"] == "started"
+
+
+def test_a_run_that_fails_says_so(toy_data, tmp_path):
+    with (
+        pytest.raises(ZeroDivisionError),
+        load_challenge(toy_data, RUN, log=tmp_path / "log"),
+    ):
+        raise ZeroDivisionError
+    assert [line["event"] for line in lines(tmp_path / "log")] == ["started", "failed"]
 
 
 def test_no_label_is_read_where_the_log_cannot_be_written(toy_data, tmp_path):
@@ -52,15 +74,50 @@ def test_no_label_is_read_where_the_log_cannot_be_written(toy_data, tmp_path):
         pytest.fail("the labels came out")
 
 
+@pytest.mark.parametrize("source", [CHALLENGE, RELEASE], ids=lambda source: source.name)
+def test_an_altered_table_is_refused(tmp_path, source):
+    folder = write_cagi5(tmp_path)
+    (folder / SUMS).write_text(f"{'0' * 64}  {source.path}\n")
+    with pytest.raises(DataError, match=rf"{Path(source.path).name}: SHA-256 is"):
+        if source is RELEASE:
+            load_release(folder)
+        with load_challenge(folder, RUN, log=tmp_path / "log"):
+            pytest.fail("the labels came out")
+    assert not (tmp_path / "log").exists(), "nobody looked"
+
+
 def test_there_is_one_door_to_the_challenge_labels():
-    # overlap.py needs the files to exist and asks challenge.py where the elements lie.
-    naming, package = set(), Path(training.__file__).parent
-    for path in package.rglob("*.py"):
-        text = path.read_text()
-        if re.search(r"challenge\.tsv|\{split\}\.tsv|kircher2019", text):
-            naming.add(path.name)
-    assert naming <= {"challenge.py", "overlap.py"}
-    assert "read_csv" not in (package / "datasets" / "overlap.py").read_text()
+    # cagi5.py declares the file and reads places from it; its tests do without a label.
+    package = ROOT / "training"
+    naming = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if NAMES_LABELS.search(path.read_text())
+    }
+    assert naming == {"datasets/cagi5.py", "evaluation/challenge.py"}
+    places = (package / "datasets" / "cagi5.py").read_text()
+    assert places.count("read_csv") == places.count('usecols=["element", "chrom", "pos"]') == 1
+
+
+def test_tests_take_the_same_door():
+    writers = {
+        "training/toy_cagi5.py",
+        "training/tiny_mirror.py",
+        "training/test_cagi5_elements.py",
+    }
+    # Its toy labels are taken out; here the file is only named; and the slices are compared with
+    # the published alleles, which needs the first columns and no label.
+    others = {"training/test_calibrate.py", "training/test_challenge.py"}
+    exception = "service/test_reference.py"
+    folder = ROOT / "tests"
+    naming = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.py")
+        if NAMES_LABELS.search(path.read_text())
+    }
+    assert naming == writers | others | {exception}
+    text = (folder / exception).read_text()
+    assert text.count("challenge.tsv") == text.count('usecols=["element", "chrom", "pos", "ref"]')
 
 
 def test_the_code_version_follows_the_code(tmp_path, monkeypatch):
@@ -82,35 +139,12 @@ def test_the_release_set_is_free_to_read(toy_data):
 
 def test_the_committed_log_lies_beside_the_code():
     assert CHALLENGE_LOG.name == "challenge_log.jsonl"
-    assert CHALLENGE_LOG.parent == Path(training.__file__).parent
-    if CHALLENGE_LOG.exists():
-        for line in lines(CHALLENGE_LOG):
-            assert {"date", "model", "model_sha256", "code", "split", "means"} <= line.keys()
-
-
-def test_the_construct_window_is_blank_outside_the_element(toy_data, tmp_path):
-    table = load_release(toy_data)
-    path = write_construct_reference(toy_data, tmp_path)
-    passes = make_passes(1, (0,))
-    with Reference.open(path) as construct, Reference.open(reference_path(toy_data)) as genome:
-        for variant in variants_of(table)[:60]:
-            whole = variant_windows(genome, variant, 30, passes)[0]
-            cut = variant_windows(construct, variant, 30, passes)[0]
-            place = np.arange(variant.pos - 15, variant.pos + 15)
-            inside = (place >= SPAN[0]) & (place <= SPAN[1])
-            assert (cut[:, ~inside] == 4).all()
-            np.testing.assert_array_equal(cut[:, inside], whole[:, inside])
-            assert (whole != 4).all()
-    assert path.read_text().count(">") == 14
-
-
-def test_an_element_spans_both_splits_and_no_label_is_needed(toy_data, tmp_path):
-    assert element_spans(toy_data)["GP1BB"] == ("chr1", *SPAN)
-    folder = tmp_path / "cagi5"
-    folder.mkdir()
-    for split, pos in (("challenge", 7), ("release", 3)):
-        (folder / f"{split}.tsv").write_text(f"element\tchrom\tpos\nE\tchr1\t{pos}\n")
-    assert element_spans(tmp_path) == {"E": ("chr1", 3, 7)}
+    assert CHALLENGE_LOG.parent == ROOT / "training"
+    for line in lines(CHALLENGE_LOG):
+        assert {"date", "model", "model_sha256", "code", "split", "purpose"} <= line.keys()
+        # The first lines are of a time when a run left one, at its end.
+        ended = line.get("event", "finished") != "started"
+        assert ("means" in line) == ended
 
 
 @pytest.mark.data
@@ -123,11 +157,11 @@ def test_the_real_sets_and_the_fourteen_reference_mismatches(data_dir, tmp_path)
     assert high[["GP1BB", "HBB", "HBG1", "PKLR"]].tolist() == [143, 64, 125, 180]
     release = load_release(data_dir)
     assert len(release) == 4_650
+    assert (release["ref"].str.len() == 1).all()
+    assert (release["alt"].str.len() == 1).all()
     keys = ["element", "pos", "ref", "alt"]
     assert table.merge(release, on=keys).empty
-    construct = write_construct_reference(data_dir, tmp_path)
-    for path in (reference_path(data_dir), construct):
-        with Reference.open(path, assembly="GRCh37") as reference:
-            cut = [variant_windows(reference, v, 200, make_passes(1, (0,))) for v in variants]
-        statuses = [item for item in cut if isinstance(item, Status)]
-        assert statuses == [Status.REF_MISMATCH] * 14
+    with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
+        cut = [variant_windows(reference, v, 200, make_passes(1, (0,))) for v in variants]
+    statuses = [item for item in cut if isinstance(item, Status)]
+    assert statuses == [Status.REF_MISMATCH] * 14

@@ -5,6 +5,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from tests.toy_models import SumModel, write_model
 from tests.training.small_recipe import SMALL
 from tests.training.toy_table import toy_table
 from training import cli
@@ -72,3 +73,19 @@ def test_from_a_table_to_a_model_folder(monkeypatch, capsys, tmp_path):
     assert (code, err) == (0, "")
     assert "models/small" in out
     assert (tmp_path / "models" / "small" / "card.json").exists()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "sigma"])
+def test_a_table_that_a_model_did_not_learn_from_is_refused_at_once(
+    monkeypatch, capsys, tmp_path, command
+):
+    monkeypatch.chdir(tmp_path)
+    folder = write_model(tmp_path / "models", SumModel(200))
+    before = (folder / "card.json").read_bytes()
+    toy_table(20).to_parquet("assays.parquet")
+    arguments = ["sum", "--table", "assays.parquet", "--models", "models"]
+    code, out, err = run(monkeypatch, capsys, command, *arguments)
+    assert (code, out) == (1, "")
+    assert "sum: trained on another table (toy-data, this one is" in err
+    assert "rebuild it or train again" in err
+    assert (folder / "card.json").read_bytes() == before

@@ -9,8 +9,8 @@ import pytest
 
 from tests.training.tiny_mirror import ROWS, TinyMirror
 from training.assays import ASSAY_BY_NAME
+from training.datasets.cagi5 import read_elements
 from training.datasets.homology import canonical_kmers
-from training.datasets.overlap import read_elements
 from training.datasets.parsers import Measurements
 from training.datasets.sources import SOURCES, DataError
 from training.datasets.table import (
@@ -19,6 +19,7 @@ from training.datasets.table import (
     build_table,
     describe,
     load_table,
+    require_digest,
     summarise,
     table_digest,
     tabulate,
@@ -37,8 +38,7 @@ def built(tiny: TinyMirror) -> AssayTable:
 
 def measurements(sequences: list[str], values: list[list[float]], **other) -> Measurements:
     return Measurements(
-        name="lab_K562",
-        cell_type="K562",
+        name="mattioli2018_pool1_K562",
         sequences=sequences,
         names=[f"name{i}" for i in range(len(sequences))],
         values=np.array(values, dtype=float),
@@ -70,7 +70,7 @@ def test_a_published_summary_has_no_replicates_and_no_noise():
 
 
 def test_letters_outside_the_alphabet_are_refused():
-    with pytest.raises(DataError, match=r"lab_K562: 'AXG' holds a letter outside ACGTN"):
+    with pytest.raises(DataError, match=r"pool1_K562: 'AXG' holds a letter outside ACGTN"):
         tabulate(measurements(["ANG", "AXG"], [[1, 2], [1, 2]]))
 
 
@@ -129,6 +129,9 @@ def test_saved_table_comes_back_with_its_provenance(built, tmp_path):
     assert provenance["digest"] == table_digest(built.frame)
     assert [file["name"] for file in provenance["files"]] == [source.name for source in SOURCES]
     assert provenance["dropped"] == built.dropped
+    rows = built.frame["assay"].value_counts()
+    for file in provenance["files"]:
+        assert rows[file["assays"]].min() > 0, "the assays that a file feeds are in the table"
 
 
 def test_missing_table_says_how_to_build_it(tmp_path):
@@ -147,6 +150,14 @@ def test_digest_sees_what_training_reads(built, column):
     changed.loc[changed.index[-1], column] += 1
     assert table_digest(changed) != table_digest(built.frame)
     assert table_digest(built.frame.assign(name="other")) == table_digest(built.frame)
+
+
+def test_a_table_that_a_model_did_not_learn_from_is_refused(built):
+    digest = table_digest(built.frame)
+    require_digest(built.frame, {"one": digest, "two": digest})
+    dealt_anew = built.frame.assign(fold=(built.frame["fold"] + 1) % 10)
+    with pytest.raises(DataError, match=rf"two: trained on another table \({digest[:12]}, this"):
+        require_digest(dealt_anew, {"two": digest})
 
 
 def test_description_tells_counts_and_differing_copies(built):

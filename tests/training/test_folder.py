@@ -1,6 +1,7 @@
 """A model folder: served as it was trained, with a card that says so."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,14 +15,22 @@ from training import folder as folder_module
 from training import members as members_module
 from training.card import read_card
 from training.datasets.homology import TEST_FOLD
+from training.datasets.sources import DataError
 from training.export import ServedModel
 from training.folder import make_model, predictor_of, read_provenance
 from training.members import load_member
 from training.trainer import train_member
 
+ASSAYS_OF = {
+    "agarwal2025_joint_activity": ["joint_K562", "joint_HepG2", "joint_WTC11"],
+    "mattioli2018_pool1_K562": ["mattioli2018_pool1_K562"],
+    "inoue2017_barcodes": ["inoue2017_HepG2"],
+    "mattioli2019_HUES64": ["mattioli2019_HUES64"],
+}
 FILES = [
     {"name": name, "citation": "c", "licence": "none stated", "url": "u", "sha256": "0" * 64}
-    for name in ("agarwal2025_joint_activity", "mattioli2018_pool1_K562", "inoue2017_barcodes")
+    | {"assays": assays}
+    for name, assays in ASSAYS_OF.items()
 ]
 
 
@@ -36,7 +45,7 @@ def model_dir(table, tmp_path_factory):
         patch.setitem(members_module.ZOO, "small", SMALL)
         assert folder_module.ZOO is members_module.ZOO
         runs, models = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("models")
-        files = [train_member(SMALL, s, table, runs / str(s), progress=False) for s in (1, 2)]
+        files = [train_member(SMALL, s, table, runs, progress=False) for s in (1, 2)]
         yield make_model(files, name="toy", models_dir=models, table=table, files=FILES)
 
 
@@ -76,7 +85,16 @@ def test_the_card_says_where_things_came_from(model_dir):
         "agarwal2025_joint_activity": 144,
         "mattioli2018_pool1_K562": 48,
         "inoue2017_barcodes": 48,
+        "mattioli2019_HUES64": 0,  # not in this table
     }
+
+
+def test_members_of_another_table_are_refused(model_dir, table, tmp_path):
+    file = model_dir / "members" / "1.safetensors"
+    other = table.assign(fold=9 - table["fold"])
+    with pytest.raises(DataError, match="another table"):
+        make_model([file], name="toy", models_dir=tmp_path, table=other, files=FILES)
+    assert not (tmp_path / "toy").exists()
 
 
 def test_members_lie_beside_the_graph_in_its_order(model_dir):
@@ -87,6 +105,20 @@ def test_members_lie_beside_the_graph_in_its_order(model_dir):
     served = ServedModel(copies).eval()
     with torch.inference_mode():
         np.testing.assert_allclose(served(torch.from_numpy(codes))[0].numpy(), mu, atol=1e-5)
+
+
+def test_an_export_leaves_no_member_of_an_earlier_one(model_dir, table, tmp_path):
+    folder = tmp_path / "toy"
+    shutil.copytree(model_dir, folder)
+    make_model(
+        [model_dir / "members" / "2.safetensors"],
+        name="toy",
+        models_dir=tmp_path,
+        table=table,
+        files=FILES,
+    )
+    assert [path.name for path in (folder / "members").iterdir()] == ["2.safetensors"]
+    assert predictor_of(folder)(table[table["assay"] == "joint_K562"])[0].shape == (60, 1)
 
 
 def test_provenance_lies_beside_the_table(tmp_path):

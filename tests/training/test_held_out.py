@@ -51,6 +51,7 @@ def test_both_strands_and_all_members_predict_the_test_fold(table, models_dir):
     floor, gain = found.cell("HepG2", "pearson, 6-mer ridge"), found.cell("HepG2", "difference")
     assert gain.value == pytest.approx(cell.value - floor.value)
     assert gain.low < gain.value < gain.high
+    assert found.cell("HepG2", "6-mer ridge penalty") > 0
 
 
 def test_models_that_cannot_be_compared_are_refused(table, models_dir):

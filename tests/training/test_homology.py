@@ -53,6 +53,14 @@ def test_relatives_share_forty_bases_on_either_strand(shared, related, strand):
     assert labels[2] not in labels[:2]
 
 
+@pytest.mark.parametrize("shared", [128, 256])
+def test_relatives_stay_relatives_however_many_kmers_they_share(shared):
+    # As many edges between one pair: in eight bits their sum would be -128, or nothing.
+    sequence = random_sequences(1, length=40 + shared - 1)[0]
+    labels = homology_clusters([sequence, sequence, *random_sequences(1, seed=1)])
+    assert labels.tolist() == [0, 0, 1]
+
+
 def test_relatives_of_relatives_are_relatives():
     genome = random_sequences(1, length=500)[0]
     tiles = [genome[start : start + 144] for start in (0, 200, 100)]  # the first two are disjoint

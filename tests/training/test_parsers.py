@@ -64,9 +64,9 @@ def test_joint_library_joins_by_name_and_takes_the_adapters_off(tmp_path):
     # In another order than the sheet, with a sequence that has no measurement.
     records = {"two": two, "extra": "C" * 200, "one": INSERT}
     paths = write_joint(tmp_path, {name: between_adapters(s) for name, s in records.items()})
-    assays = {assay.cell_type: assay for assay in read_agarwal_joint(*paths)}
+    assays = {assay.name: assay for assay in read_agarwal_joint(*paths)}
     assert set(assays) == set(JOINT_COLUMNS.values())
-    for assay, base in (("HepG2", 0), ("K562", 1), ("WTC11", 2)):
+    for assay, base in (("joint_HepG2", 0), ("joint_K562", 1), ("joint_WTC11", 2)):
         assert assays[assay].sequences == [INSERT, two]
         assert assays[assay].values.ravel().tolist() == [base + 0.1, base + 0.2]
         assert not assays[assay].has_replicates
@@ -87,7 +87,7 @@ def test_joint_name_without_sequence_is_refused(tmp_path):
 
 def test_pool_keeps_missing_replicates_missing(tmp_path):
     path = write(tmp_path / "p.txt", "unique_id element rna_3 rna_10", "a ACG 1.5 ", "b acc -1 2")
-    assay = read_mattioli_pool(path, "pool_HepG2", "HepG2")
+    assay = read_mattioli_pool(path, "pool_HepG2")
     assert assay.sequences == ["ACG", "ACC"]
     np.testing.assert_array_equal(assay.values, [[1.5, np.nan], [-1, 2]])
     assert np.isnan(assay.n_barcodes).all()
@@ -95,9 +95,9 @@ def test_pool_keeps_missing_replicates_missing(tmp_path):
 
 def test_pool_without_its_columns_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"p\.txt: lacks the columns \['element'\]"):
-        read_mattioli_pool(write(tmp_path / "p.txt", "unique_id rna_1 rna_2", "a 1 2"), "p", "K562")
+        read_mattioli_pool(write(tmp_path / "p.txt", "unique_id rna_1 rna_2", "a 1 2"), "p")
     with pytest.raises(DataError, match=r"q\.txt: needs two or more replicate columns rna_k"):
-        read_mattioli_pool(write(tmp_path / "q.txt", "unique_id element", "a ACG"), "q", "K562")
+        read_mattioli_pool(write(tmp_path / "q.txt", "unique_id element", "a ACG"), "q")
 
 
 def test_hues64_reads_replicates_and_barcodes(tmp_path):

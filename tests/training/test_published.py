@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.evaluation.challenge import ELEMENTS
+from training.datasets.cagi5 import ELEMENTS
 from training.evaluation.published import BESIDE, PUBLISHED
 
 

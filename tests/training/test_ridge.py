@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from training.evaluation import ridge
 from training.evaluation.metrics import pearson
-from training.evaluation.ridge import fit_floor, kmer_counts
+from training.evaluation.ridge import LIMITS, fit_floor, kmer_counts
 
 MOTIF = "GATAAG"
 
@@ -37,7 +39,46 @@ def test_the_floor_recovers_a_planted_kmer():
     model, alpha = fit_floor((counts[:1000], y[:1000]), (counts[1000:1250], y[1000:1250]))
     assert pearson(model.predict(counts[1250:]), y[1250:]) > 0.6
     assert int(np.argmax(model.coef_)) == int("203002", 4)
-    assert alpha in (30.0, 100.0, 300.0, 1000.0, 3000.0)
+    assert LIMITS[0] < alpha < LIMITS[1]
+
+
+class Scored:
+    """Stands in for the ridge: the nearer its penalty to the best, the better it correlates."""
+
+    def __init__(self, best: float) -> None:
+        self.best, self.tried = best, []
+
+    def __call__(self, alpha, train, validation):
+        self.tried.append(alpha)
+        return -abs(np.log(alpha / self.best)), alpha
+
+
+@pytest.mark.parametrize(
+    ("best", "found", "tried"),
+    [
+        (300.0, 300.0, [100.0, 300.0, 1000.0]),
+        (900.0, 1000.0, [100.0, 300.0, 1000.0, 1000.0 * 10 / 3]),
+        (11.0, 100 / 9, [100.0, 300.0, 1000.0, 100 / 3, 100 / 9, 100 / 27]),
+    ],
+)
+def test_the_grid_goes_on_while_the_best_is_at_an_end(monkeypatch, best, found, tried):
+    scored = Scored(best)
+    monkeypatch.setattr(ridge, "_fit", scored)
+    model, alpha = fit_floor((), (), alphas=(100.0, 300.0, 1000.0))
+    assert alpha == model == pytest.approx(found)
+    assert scored.tried == pytest.approx(tried)
+
+
+@pytest.mark.parametrize("best", [0.0 + 1e-300, 1e300])
+def test_the_grid_ends_somewhere(monkeypatch, best):
+    monkeypatch.setattr(ridge, "_fit", Scored(best))
+    _, alpha = fit_floor((), ())
+    assert LIMITS[0] <= alpha <= LIMITS[1]
+
+
+def test_a_single_penalty_is_taken_as_it_is(monkeypatch):
+    monkeypatch.setattr(ridge, "_fit", Scored(1.0))
+    assert fit_floor((), (), alphas=[30.0]) == (30.0, 30.0)
 
 
 def test_the_penalty_is_chosen_on_the_validation_rows():
@@ -45,8 +86,9 @@ def test_the_penalty_is_chosen_on_the_validation_rows():
     y = np.random.default_rng(0).normal(size=300)
     counts = kmer_counts(inserts)
     train, validation = (counts[:200], y[:200]), (counts[200:], y[200:])
+    _, alpha = fit_floor(train, validation)
     scores = {}
-    for alpha in (1.0, 1e5):
-        model, _ = fit_floor(train, validation, alphas=[alpha])
-        scores[alpha] = pearson(model.predict(validation[0]), validation[1])
-    assert fit_floor(train, validation, alphas=[1.0, 1e5])[1] == max(scores, key=scores.get)
+    for other in (alpha / 3, alpha, alpha * 3):
+        model, _ = fit_floor(train, validation, alphas=[other])
+        scores[other] = pearson(model.predict(validation[0]), validation[1])
+    assert scores[alpha] == max(scores.values())

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from training.evaluation.metrics import Estimate, resample, split_half
-from training.evaluation.sigma import Lookup, evaluate_sigma, replicate_values
+from training.evaluation.sigma import LOOKUPS, Lookup, evaluate_sigma, replicate_values
 
 SIZE, WIDTH = 1500, 10
 
@@ -55,9 +55,12 @@ def test_a_perfect_sigma_beats_the_lookup_and_reaches_the_ceiling(noisy):
     assert found["n"] == 300
     assert found["sigma"].value > 0.9
     assert found["sigma"].value == pytest.approx(found["attainable"], abs=0.04)
-    assert 0.5 < found["SD looked up"].value < 0.8
-    assert found["difference"].low > 0.1
-    assert found["P(difference <= 0)"] == 0
+    for folds in LOOKUPS:
+        looked_up, gain = found[f"SD looked up ({folds})"], found[f"difference ({folds})"]
+        assert 0.5 < looked_up.value < 0.8
+        assert gain.value == pytest.approx(found["sigma"].value - looked_up.value)
+        assert gain.low > 0.1
+        assert found[f"P(difference <= 0) ({folds})"] == 0
     assert found["sigma, given measured activity"].value > 0.7
     assert found["split-half ceiling"].value > 0.7
 
@@ -72,7 +75,7 @@ def test_a_sigma_that_only_follows_activity_explains_nothing_beyond_it(noisy):
     assert found["sigma"].value > 0.45
     assert abs(found["sigma, given measured activity"].value) < 0.15
     assert abs(found["sigma, given predicted activity"].value) < 0.15
-    assert found["difference"].value < 0.05
+    assert all(found[f"difference ({folds})"].value < 0.05 for folds in LOOKUPS)
 
 
 def test_the_measurement_itself_correlates_fully(noisy):
@@ -87,8 +90,9 @@ def test_the_measurement_itself_correlates_fully(noisy):
 def test_a_model_without_sigma_still_has_the_lookup(noisy):
     found = cells(noisy, lambda rows: (rows["activity"].to_numpy()[:, None], None))
     assert found["sigma"] is None
-    assert found["difference"] is None
-    assert isinstance(found["SD looked up"], Estimate)
+    for folds in LOOKUPS:
+        assert found[f"difference ({folds})"] is None
+        assert isinstance(found[f"SD looked up ({folds})"], Estimate)
 
 
 def test_assays_are_never_pooled_and_unmeasured_noise_is_left_out(noisy):
@@ -112,16 +116,36 @@ def test_assays_are_never_pooled_and_unmeasured_noise_is_left_out(noisy):
     ]
 
 
-def test_the_lookup_learns_from_the_training_folds_alone(noisy):
+def test_each_lookup_learns_from_its_own_folds(noisy):
     table, values, _ = noisy
-    before = cells(noisy, truth)["SD looked up"]
-    for fold, changes in ((1, False), (2, True)):
+    before = cells(noisy, truth)
+    for fold, changed in ((1, "validation"), (2, "training"), (4, "training")):
         spoilt = table.assign(
             noise_sd=table["noise_sd"].mask(table["fold"] == fold, 1 / table["true"])
         )
         spoilt["noise_sd"] = spoilt["noise_sd"].where(table["noise_sd"].notna())
-        after = cells((spoilt, values, None), truth)["SD looked up"]
-        assert (after != before) == changes
+        after = cells((spoilt, values, None), truth)
+        for folds in LOOKUPS:
+            column = f"SD looked up ({folds})"
+            assert (after[column] != before[column]) == (folds == changed)
+
+
+def test_predictions_that_were_fitted_misplace_the_bins_of_the_training_lookup_alone(noisy):
+    def overfitted(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Knows the training rows by heart, in another order than the unseen ones."""
+        mu, log_var = truth(rows)
+        seen = ~rows["fold"].isin([0, 1]).to_numpy()
+        return np.where(seen[:, None], -mu, mu), log_var
+
+    honest, found = cells(noisy, truth), cells(noisy, overfitted)
+    assert found["SD looked up (validation)"] == honest["SD looked up (validation)"]
+    assert found["SD looked up (training)"].value < 0
+
+
+def test_small_folds_get_fewer_bins():
+    values = np.arange(1000.0)
+    sizes = {n: Lookup.fit(values[:n], values[:n]).sd.size for n in (10, 60, 150, 500, 1000)}
+    assert sizes == {10: 1, 60: 2, 150: 6, 500: 20, 1000: 20}
 
 
 def test_noise_without_its_replicates_is_refused(noisy):

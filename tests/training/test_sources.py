@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from training.assays import ASSAYS
 from training.datasets.sources import (
     HUES64,
     INOUE_DESIGN,
@@ -70,6 +71,14 @@ def test_every_source_is_declared_in_full():
 
 def test_only_the_prepared_table_has_no_public_digest():
     assert [source for source in SOURCES if source.sha256 is None] == [HUES64]
+
+
+def test_every_assay_has_the_files_it_is_read_from():
+    fed = [assay for source in SOURCES for assay in source.assays]
+    assert set(fed) == {assay.name for assay in ASSAYS}
+    # Sequences and activities lie in two files for these alone.
+    twice = {assay for assay in fed if fed.count(assay) == 2}
+    assert twice == {"joint_K562", "joint_HepG2", "joint_WTC11", "inoue2017_HepG2"}
 
 
 def test_mirror_serves_its_own_copy_of_a_public_file(mirror):

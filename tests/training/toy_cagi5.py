@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from service.sequence import decode
-from training.evaluation.challenge import ELEMENTS
+from training.datasets.cagi5 import ELEMENTS
 
 FIRST = 1001
 """1-based coordinate of the first base of every slice of 100 bases."""

@@ -88,8 +88,9 @@ def homology_clusters(sequences: Sequence[str], k: int = CLUSTER_K) -> NDArray[n
     hashes, owners = hashes[order], owners[order]
     same = np.flatnonzero(hashes[1:] == hashes[:-1])
     left, right = owners[same], owners[same + 1]
+    # Repeated edges add up: the many k-mers that a pair shares would wrap a narrow integer.
     edges = coo_array(
-        (np.ones(len(left), dtype=np.int8), (left, right)), shape=(len(sequences),) * 2
+        (np.ones(len(left), dtype=np.int32), (left, right)), shape=(len(sequences),) * 2
     )
     labels = connected_components(edges, directed=False)[1]
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)

@@ -14,13 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.assays import LENTI_FLANKS
-from training.datasets.sources import DataError
+from training.assays import ASSAY_BY_NAME, LENTI_FLANKS
+from training.datasets.sources import HUES64, INOUE_BARCODES, JOINT_ACTIVITY, DataError
 
 JOINT_COLUMNS = {
-    "K562 [log2(rna/dna)]": "K562",
-    "HepG2 [log2(rna/dna)]": "HepG2",
-    "WTC11 [log2(rna/dna)]": "WTC11",
+    f"{ASSAY_BY_NAME[name].cell_type} [log2(rna/dna)]": name for name in JOINT_ACTIVITY.assays
 }
 # Pearson between Inoue replicates: 0.38 with every barcode, 0.61 from 10 (1,535 oligos), 0.71 from
 # 20 (888 oligos).
@@ -32,8 +30,7 @@ class Measurements:
     """One library in one cell type as published, N sequences and R replicates.
 
     Attributes:
-      name: assay name, `<study>_<cell type>`.
-      cell_type: cells it was measured in.
+      name: of the assay, see `training.assays`.
       sequences: N inserts over ACGTN, without adapters (N: the published design has gaps).
       names: N identifiers of the publication (not always unique).
       values: (N, R) log2(RNA/DNA) per replicate, NaN where missing.
@@ -42,7 +39,6 @@ class Measurements:
     """
 
     name: str
-    cell_type: str
     sequences: list[str]
     names: list[str]
     values: NDArray[np.float64]
@@ -81,15 +77,14 @@ def read_agarwal_joint(activity: Path, sequences: Path) -> list[Measurements]:
     inserts = [_strip_adapters(sequences, name, library[name]) for name in sheet["name"]]
     return [
         Measurements(
-            name=f"joint_{cell_type}",
-            cell_type=cell_type,
+            name=assay,
             sequences=inserts,
             names=sheet["name"].tolist(),
             values=sheet[[column]].to_numpy(np.float64),
             n_barcodes=np.full(len(sheet), np.nan),
             has_replicates=False,
         )
-        for column, cell_type in JOINT_COLUMNS.items()
+        for column, assay in JOINT_COLUMNS.items()
     ]
 
 
@@ -101,7 +96,7 @@ def _strip_adapters(path: Path, name: str, sequence: str) -> str:
     return insert
 
 
-def read_mattioli_pool(path: Path, name: str, cell_type: str) -> Measurements:
+def read_mattioli_pool(path: Path, name: str) -> Measurements:
     """Read a pool of Mattioli 2019 (Genome Research): unique_id, element, rna_k per replicate."""
     table = pd.read_csv(path, sep="\t")
     _require_columns(path, table, ["unique_id", "element"])
@@ -112,7 +107,6 @@ def read_mattioli_pool(path: Path, name: str, cell_type: str) -> Measurements:
         )
     return Measurements(
         name=name,
-        cell_type=cell_type,
         sequences=table["element"].str.upper().tolist(),
         names=table["unique_id"].tolist(),
         values=replicates.to_numpy(np.float64),
@@ -126,8 +120,7 @@ def read_hues64(path: Path) -> Measurements:
     replicates = ["rep_1", "rep_2", "rep_3"]
     _require_columns(path, table, ["seq", "name", "n_barcodes", *replicates])
     return Measurements(
-        name="mattioli2019_HUES64",
-        cell_type="HUES64",
+        name=HUES64.assays[0],
         sequences=table["seq"].str.upper().tolist(),
         names=table["name"].tolist(),
         values=table[replicates].to_numpy(np.float64),
@@ -161,8 +154,7 @@ def read_inoue(
     values[enough] = np.log2(rna_share[enough] / dna_share[enough])
     used = enough.sum(axis=1)
     return Measurements(
-        name="inoue2017_HepG2",
-        cell_type="HepG2",
+        name=INOUE_BARCODES.assays[0],
         sequences=[library[name] for name in oligos],
         names=oligos,
         values=values,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pooch  # type: ignore[import-untyped]  # ships neither types nor stubs
 
@@ -27,6 +28,8 @@ _INOUE_2017 = (
     "Klein et al., Nature Methods 2020, doi:10.1038/s41592-020-0965-y"
 )
 _NO_LICENCE = "none stated"
+_JOINT = ("joint_K562", "joint_HepG2", "joint_WTC11")
+_INOUE = ("inoue2017_HepG2",)
 
 
 class DataError(Exception):
@@ -44,6 +47,7 @@ class Source:
       sha256: digest of the public file; None where there is no such file (a prepared table).
       licence: as its repository states it.
       citation: publication with DOI.
+      assays: names of the assays that rows are read into; none for a file that is not trained on.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Source:
     sha256: str | None
     licence: str
     citation: str
+    assays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class LocatedFile:
         """Whether these are the public file's bytes (a mirror may hold fewer rows)."""
         return self.sha256 == self.source.sha256
 
-    def as_dict(self) -> dict[str, str | None]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the declaration as plain values; `sha256` is of the bytes that were read."""
         public = {"public_sha256": self.source.sha256}
         return {**asdict(self.source), **public, "sha256": self.sha256}
@@ -87,6 +92,7 @@ def _pool(name: str, file: str, sha256: str) -> Source:
         sha256=sha256,
         licence=_NO_LICENCE,
         citation=_MATTIOLI_2019,
+        assays=(name,),
     )
 
 
@@ -99,6 +105,7 @@ JOINT_ACTIVITY = Source(
     sha256="69028919cc79fa4eb052db240f2ec769550a08d76ac2c0649e827f32856d8787",
     licence=_NO_LICENCE,
     citation=_AGARWAL_2025,
+    assays=_JOINT,
 )
 JOINT_SEQUENCES = Source(
     name="agarwal2025_joint_sequences",
@@ -108,6 +115,7 @@ JOINT_SEQUENCES = Source(
     sha256="5ca681fbf4d8f14f06da48691311041979273ec3fe79bc7fcbdfa62b7c483467",
     licence=_NO_LICENCE,
     citation=_AGARWAL_2025,
+    assays=_JOINT,
 )
 POOL1_K562 = _pool(
     "mattioli2018_pool1_K562",
@@ -144,6 +152,7 @@ HUES64 = Source(
     sha256=None,
     licence="MIT",
     citation=_MATTIOLI_2020,
+    assays=("mattioli2019_HUES64",),
 )
 INOUE_BARCODES = Source(
     name="inoue2017_barcodes",
@@ -153,6 +162,7 @@ INOUE_BARCODES = Source(
     sha256="329044463013a156c9484535710c3a4fbae6e39cc0413ae88f549ba154bc3010",
     licence="MIT",
     citation=_INOUE_2017,
+    assays=_INOUE,
 )
 INOUE_DESIGN = Source(
     name="inoue2017_design",
@@ -162,6 +172,7 @@ INOUE_DESIGN = Source(
     sha256="07c76fc00b2b4a57f45dd1fd7ccea876a876b91b1e2d2b4c7fde9dbf1dbed5c9",
     licence="MIT",
     citation=_INOUE_2017,
+    assays=_INOUE,
 )
 
 SOURCES: tuple[Source, ...] = (

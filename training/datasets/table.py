@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from training.assays import ASSAY_BY_NAME
 from training.datasets import homology, parsers, sources
-from training.datasets.overlap import CAGI5_FILES, drop_overlaps, read_elements
+from training.datasets.cagi5 import read_elements
+from training.datasets.overlap import drop_overlaps
 from training.datasets.parsers import Measurements
 from training.datasets.replicates import align_replicates, shrink_variance, summarise_replicates
-from training.datasets.sources import DataError, LocatedFile, Source, check_mirrored, locate
+from training.datasets.sources import DataError, LocatedFile, Source, locate
 
 TABLE_PATH = Path("build/assays.parquet")
 COLUMNS = (
@@ -83,6 +85,25 @@ def table_digest(frame: pd.DataFrame) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def require_digest(frame: pd.DataFrame, digests: Mapping[str, str]) -> None:
+    """Refuse a table that a model did not learn from: its held-out rows may be training rows.
+
+    Args:
+      frame: assay table to evaluate on.
+      digests: {model: `table_digest` of the table it learnt from}, as the cards say.
+
+    Raises:
+      DataError: they differ.
+    """
+    actual = table_digest(frame)
+    for name, digest in digests.items():
+        if digest != actual:
+            raise DataError(
+                f"{name}: trained on another table ({digest[:12]}, this one is {actual[:12]}): "
+                "rebuild it or train again"
+            )
+
+
 def build_table(
     mirror: Path | None, cagi5: Path | None = None, progress: Progress = lambda message: None
 ) -> AssayTable:
@@ -102,9 +123,6 @@ def build_table(
             "cagi5/: no folder given; training tables are cleared of CAGI5 sequences, which needs "
             "its tables and reference: name the folder that holds cagi5/, or a mirror that does"
         )
-    if data_dir == mirror:
-        for file in CAGI5_FILES:
-            check_mirrored(file, mirror)
     elements = read_elements(data_dir)
     located: list[LocatedFile] = []
 
@@ -125,19 +143,16 @@ def build_table(
 
 def read_libraries(fetch: Callable[[Source], Path]) -> list[Measurements]:
     """Parse every source, one entry per assay; `fetch` gives the checked path of a source."""
-    pools = {
-        sources.POOL1_K562: "K562",
-        sources.POOL1_HEPG2: "HepG2",
-        sources.POOL1_HELA: "HeLa",
-        sources.POOL2_K562: "K562",
-        sources.POOL2_HEPG2: "HepG2",
-    }
+    pools = (
+        sources.POOL1_K562,
+        sources.POOL1_HEPG2,
+        sources.POOL1_HELA,
+        sources.POOL2_K562,
+        sources.POOL2_HEPG2,
+    )
     return [
         *parsers.read_agarwal_joint(fetch(sources.JOINT_ACTIVITY), fetch(sources.JOINT_SEQUENCES)),
-        *(
-            parsers.read_mattioli_pool(fetch(pool), pool.name, cell_type)
-            for pool, cell_type in pools.items()
-        ),
+        *(parsers.read_mattioli_pool(fetch(pool), *pool.assays) for pool in pools),
         parsers.read_hues64(fetch(sources.HUES64)),
         parsers.read_inoue(fetch(sources.INOUE_BARCODES), fetch(sources.INOUE_DESIGN)),
     ]
@@ -156,7 +171,7 @@ def tabulate(library: Measurements) -> pd.DataFrame:
     rows = summarise_replicates(values.to_numpy(np.float64))
     rows.insert(0, "sequence", values.index)
     rows.insert(1, "assay", library.name)
-    rows.insert(2, "cell_type", library.cell_type)
+    rows.insert(2, "cell_type", ASSAY_BY_NAME[library.name].cell_type)
     if not library.has_replicates:
         rows["n_replicates"] = 0
     described = pd.DataFrame({"n_barcodes": library.n_barcodes, "name": library.names})

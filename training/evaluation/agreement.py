@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from service.errors import Status
 from service.scoring import Scorer
-from training.evaluation.challenge import ELEMENTS, GROUPS, head_of, variants_of
+from training.datasets.cagi5 import ELEMENTS, GROUPS, locus_of
 from training.evaluation.metrics import (
     Counts,
     Difference,
@@ -25,11 +23,10 @@ from training.evaluation.metrics import (
     estimate,
     resample,
 )
+from training.evaluation.predictions import NOMINAL, coverage, predict
 
 HIGH_CONFIDENCE = 0.1
 """The published rule: the table's Confidence column, not the size of the effect."""
-NOMINAL = (0.5, 0.8, 0.9, 0.95)
-"""Nominal coverages of the effect interval that are checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +92,12 @@ def compare(
     elements = table["element"].to_numpy(str)
     if missing := sorted(set(ELEMENTS) - set(elements)):
         raise ValueError(f"the CAGI5 table has no variant of {', '.join(missing)}")
-    if absent := sorted({head_of(element) for element in ELEMENTS} - set(targets)):
-        raise ValueError(f"CAGI5 needs the targets {absent}; the model has {list(targets)}")
-    scores = scorer.score(variants_of(table))
-    scored = np.array([status == Status.OK for status in scores.status])
-    head = np.array([targets.index(head_of(element)) for element in elements])
-    rows = np.arange(len(table))
-    effect = np.asarray(scores.effects.effect, np.float64)[rows, head]
-    sd = np.asarray(scores.effects.sd, np.float64)[rows, head]
-    statuses, times = np.unique([str(status) for status in scores.status], return_counts=True)
+    predicted = predict(scorer, targets, table)
+    scored = predicted.scored
+    effect = np.asarray(predicted.effects.effect, np.float64)
+    deviation = (table["value"].to_numpy(np.float64) - effect) / predicted.effects.sd
+    shares = {e: coverage(deviation[scored & (elements == e)]) for e in ELEMENTS}
+    statuses, times = np.unique([str(status) for status in predicted.status], return_counts=True)
     return Agreement(
         counts={
             element: (int(member.sum()), int((member & scored).sum()))
@@ -112,14 +106,20 @@ def compare(
         },
         statuses=dict(zip(statuses.tolist(), times.tolist(), strict=True)),
         samples=_samples(table, effect, scored, position_counts(table, draws, seed)),
-        coverage=_coverage(table, effect, sd, scored),
-        calibrated=scores.calibrated,
+        coverage={
+            (group, nominal): float(share)
+            for group, members in GROUPS.items()
+            for nominal, share in zip(
+                NOMINAL, np.mean([shares[member] for member in members], axis=0), strict=True
+            )
+        },
+        calibrated=predicted.calibrated,
     )
 
 
 def position_counts(table: pd.DataFrame, draws: int, seed: int) -> Counts:
     """Resamples (B, n) of the positions within each locus; the two TERT sets are one locus."""
-    locus = table["element"].str.partition("-")[0].to_numpy(str)
+    locus = table["element"].map(locus_of).to_numpy(str)
     position = table["pos"].to_numpy()
     counts = np.zeros((draws, len(table)), np.int16)
     for number, name in enumerate(sorted(set(locus))):
@@ -148,18 +148,4 @@ def _samples(
                     float(np.mean([part.value for part in parts])),
                     np.mean([part.draws for part in parts], axis=0),
                 )
-    return found
-
-
-def _coverage(
-    table: pd.DataFrame, effect: Floats, sd: Floats, scored: NDArray[np.bool_]
-) -> dict[tuple[str, float], float]:
-    deviation = np.abs(table["value"].to_numpy(np.float64) - effect) / sd
-    elements = table["element"].to_numpy(str)
-    found = {}
-    for nominal in NOMINAL:
-        inside = deviation <= NormalDist().inv_cdf(0.5 + nominal / 2)
-        share = {e: float(inside[scored & (elements == e)].mean()) for e in ELEMENTS}
-        for group, members in GROUPS.items():
-            found[group, nominal] = float(np.mean([share[member] for member in members]))
     return found

@@ -14,16 +14,10 @@ from service.reference import Reference
 from service.registry import Registry
 from service.scoring import Scorer, ScoringOptions
 from service.session import Device
+from training.datasets.cagi5 import reference_path, write_construct_reference
 from training.evaluation.agreement import Agreement, compare
 from training.evaluation.cagi5_tables import layout
-from training.evaluation.challenge import (
-    CHALLENGE_LOG,
-    Run,
-    load_challenge,
-    load_release,
-    reference_path,
-    write_construct_reference,
-)
+from training.evaluation.challenge import CHALLENGE_LOG, Run, load_challenge, load_release
 from training.evaluation.report import Report
 
 Split = Literal["challenge", "release"]
@@ -56,7 +50,7 @@ def validate(
       strands: orientations averaged.
       draws: bootstrap resamples of positions.
       seed: of the resamples; the same for all models, which pairs them.
-      log: file that each look at the challenge labels is appended to, one line per model.
+      log: file that each look at the challenge labels is appended to, two lines per model.
 
     Returns:
       {model: report}, in the order given.
@@ -64,6 +58,7 @@ def validate(
     Raises:
       ValueError: the baseline is not among the models, an element is missing, or a model lacks a
         target.
+      DataError: a file is missing or altered.
     """
     if baseline is not None and baseline not in model_names:
         raise ValueError(f"baseline {baseline!r} is not among the models {list(model_names)}")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from training.evaluation.agreement import HIGH_CONFIDENCE, NOMINAL, Agreement
-from training.evaluation.challenge import ELEMENTS, GROUPS, head_of
+from training.datasets.cagi5 import ELEMENTS, GROUPS, head_of
+from training.evaluation.agreement import HIGH_CONFIDENCE, Agreement
 from training.evaluation.metrics import Statistic
+from training.evaluation.predictions import NOMINAL
 from training.evaluation.published import BESIDE, PUBLISHED
 from training.evaluation.report import Cell, Report, Table, rows_of
 
+IN_SAMPLE = (
+    "The calibration was fitted on these variants, so the intervals are judged in-sample here; "
+    "the calibration's own table leaves out one locus at a time."
+)
 _SHOWN = tuple((statistic, subset) for statistic in Statistic for subset in ("all", "high", "low"))
 _STATISTICS = tuple(f"{statistic} {subset}" for statistic, subset in _SHOWN)
 
@@ -42,7 +47,10 @@ def layout(
         tables.append(_published())
     tables += [_elements(window, found, split) for window, found in agreements.items()]
     tables += [_coverage(agreements), _statuses(agreements)]
-    return Report(f"CAGI5 {split} set: {model}", tuple(tables), _notes(strands, draws))
+    notes = _notes(strands, draws)
+    if split == "release" and any(found.calibrated for found in agreements.values()):
+        notes = (*notes, IN_SAMPLE)
+    return Report(f"CAGI5 {split} set: {model}", tuple(tables), notes)
 
 
 def _means(window: str, found: Agreement) -> Table:

@@ -8,27 +8,41 @@ fitted to measured differences, and judged on loci that the fit has not seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from service.effects import Effects
-from service.effects import Floats as AnyFloats
-from service.errors import Status
+from service.effects import total_sd
 from service.reference import Reference
 from service.registry import Registry
-from service.scoring import Scorer
-from training.evaluation.challenge import head_of, load_release, reference_path, variants_of
+from service.scoring import Scorer, ScoringOptions
+from training.datasets.cagi5 import RELEASE, locate_cagi5, locus_of, reference_path
+from training.evaluation.challenge import load_release
 from training.evaluation.metrics import Floats
+from training.evaluation.predictions import NOMINAL, Predictions, coverage, predict
 from training.evaluation.report import Cell, Report, Table, rows_of
 
 VERSION = 1
-NOMINAL = (0.5, 0.8, 0.9, 0.95)
+"""Of the layout of a card's `calibration` entry."""
+OPTIONS = ScoringOptions(strands=2, shifts=(0,))
+"""The passes that the scales are fitted for: those of the service's default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedScales:
+    """The three numbers that are fitted; see `service.effects.Scales`."""
+
+    noise_scale: float
+    epistemic_scale: float
+    floor: float
+
+
+AS_EXPORTED = FittedScales(noise_scale=1.0, epistemic_scale=1.0, floor=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +65,20 @@ class Parts:
         """The rows marked."""
         return Parts(*(getattr(self, name)[rows] for name in self.__slots__))
 
-    def sd(self, scales: Scales) -> Floats:
-        """Total SD of each effect, the formula that `service.effects` applies."""
-        return np.sqrt(
-            scales.floor**2
-            + (scales.epistemic_scale * self.spread) ** 2
-            + (scales.noise_scale * self.noise) ** 2
-        )
+    def sd(self, scales: FittedScales) -> Floats:
+        """Total SD of each effect."""
+        return np.asarray(total_sd(self.spread, self.noise, scales), np.float64)
+
+    def coverage(self, scales: FittedScales) -> Floats:
+        """Share of the measured effects inside the interval, for each of `NOMINAL`."""
+        return coverage(self.residual / self.sd(scales))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scales:
-    """The three numbers that a card's `calibration` holds; see `service.effects.Calibration`."""
-
-    noise_scale: float
-    epistemic_scale: float
-    floor: float
-
-
-AS_EXPORTED = Scales(noise_scale=1.0, epistemic_scale=1.0, floor=0.0)
-
-
-def fit_scales(parts: Parts) -> Scales:
+def fit_scales(parts: Parts) -> FittedScales:
     """Maximise the normal likelihood of the residuals, every locus with the same weight.
 
     Raises:
-      RuntimeError: the optimiser does not converge.
+      RuntimeError: the optimiser converges from no start.
     """
     _, locus, size = np.unique(parts.locus, return_inverse=True, return_counts=True)
     weight = 1.0 / size[locus] / len(size)
@@ -98,40 +100,32 @@ def fit_scales(parts: Parts) -> Scales:
         )
         for noise, spread, floor in starts
     ]
-    best = min(found, key=lambda result: result.fun)
-    if not best.success:
-        raise RuntimeError(f"the calibration did not converge: {best.message}")
-    return _from_logs(best.x)
+    converged = [result for result in found if result.success]
+    if not converged:
+        raise RuntimeError(f"the calibration did not converge: {found[0].message}")
+    return _from_logs(min(converged, key=lambda result: float(result.fun)).x)
 
 
-def _from_logs(logs: Floats) -> Scales:
+def _from_logs(logs: Floats) -> FittedScales:
     noise, spread, floor = (float(value) for value in np.exp(logs))
-    return Scales(noise_scale=noise, epistemic_scale=spread, floor=floor)
+    return FittedScales(noise_scale=noise, epistemic_scale=spread, floor=floor)
 
 
-def release_parts(scorer: Scorer, data_dir: Path) -> Parts:
-    """Score the release set with an uncalibrated model, each element with its own target."""
-    table = load_release(data_dir)
-    scores = scorer.score(variants_of(table))
-    scored = np.array([status == Status.OK for status in scores.status])
-    targets = scorer.model.info.targets
-    head = np.array([targets.index(head_of(element)) for element in table["element"]])
+def parts_of(predicted: Predictions, table: pd.DataFrame) -> Parts:
+    """What an uncalibrated model says of the variants that it scored.
 
-    def of_head(values: AnyFloats) -> Floats:
-        picked: Floats = np.asarray(values, np.float64)[np.arange(len(table)), head][scored]
-        return picked
-
-    effects: Effects = scores.effects
-    spread = np.hypot(
-        np.nan_to_num(of_head(effects.epistemic)), np.nan_to_num(of_head(effects.representation))
-    )
-    measured = table["value"].to_numpy(np.float64)[scored]
+    Args:
+      predicted: of the n variants of `table`.
+      table: columns element and value (log2 effect).
+    """
+    effects = predicted.effects
+    spread = np.hypot(np.nan_to_num(effects.epistemic), np.nan_to_num(effects.representation))
     return Parts(
-        residual=measured - of_head(effects.effect),
-        spread=spread,
-        noise=of_head(effects.aleatoric),
-        locus=table["element"].str.partition("-")[0].to_numpy(str)[scored],
-    )
+        residual=np.asarray(table["value"].to_numpy(np.float64) - effects.effect, np.float64),
+        spread=np.asarray(spread, np.float64),
+        noise=np.asarray(effects.aleatoric, np.float64),
+        locus=table["element"].map(locus_of).to_numpy(str),
+    ).where(predicted.scored)
 
 
 def calibrate(
@@ -151,17 +145,22 @@ def calibrate(
     """
     model = Registry(models_dir).load(name, "cpu", threads)
     model.calibration = None
+    table = load_release(data_dir)
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-        parts = release_parts(Scorer(model, reference), data_dir)
-    scales = fit_scales(parts)
+        predicted = predict(Scorer(model, reference, OPTIONS), model.info.targets, table)
+    parts = parts_of(predicted, table)
     loci = sorted(set(parts.locus.tolist()))
+    fitted_on = set(predicted.head[predicted.scored].tolist())
     entry = {
         "version": VERSION,
-        "noise_scale": scales.noise_scale,
-        "epistemic_scale": scales.epistemic_scale,
-        "floor": scales.floor,
+        **asdict(fit_scales(parts)),
+        "targets": [target for target in model.info.targets if target in fitted_on],
+        "strands": OPTIONS.strands,
+        "shifts": list(OPTIONS.shifts),
+        "variants": "SNV",
         "method": "normal likelihood of measured minus predicted effects, equal weight per locus",
         "data": "CAGI5 release set",
+        "data_sha256": locate_cagi5(RELEASE, data_dir).sha256,
         "n": len(parts.residual),
         "loci": len(loci),
     }
@@ -173,14 +172,11 @@ def _report(name: str, parts: Parts, loci: Sequence[str]) -> Report:
     calibrated, exported = [], []
     for locus in loci:
         here = parts.where(parts.locus == locus)
-        scales = fit_scales(parts.where(parts.locus != locus))
-        calibrated.append(coverage(here, scales))
-        exported.append(coverage(here, AS_EXPORTED))
-        sd = _rms(here.sd(scales))
-        rows.append([locus, len(here.residual), *calibrated[-1], _rms(here.residual), sd])
-    n, error = len(parts.residual), _rms(parts.residual)
-    rows.append(["mean of loci", n, *np.mean(calibrated, axis=0).tolist(), error, None])
-    rows.append(["mean of loci, as exported", n, *np.mean(exported, axis=0).tolist(), error, None])
+        calibrated.append(_cells(here, fit_scales(parts.where(parts.locus != locus))))
+        exported.append(_cells(here, AS_EXPORTED))
+        rows.append([locus, *calibrated[-1]])
+    rows.append(["mean of loci", *np.mean(calibrated, axis=0).tolist()])
+    rows.append(["mean of loci, as exported", *np.mean(exported, axis=0).tolist()])
     columns = (
         "locus",
         "n",
@@ -192,17 +188,18 @@ def _report(name: str, parts: Parts, loci: Sequence[str]) -> Report:
         "Release set, each locus judged with scales fitted on the others; the two TERT sets are "
         "one locus. Loci differ, so one by itself may lie well off the nominal share.",
         "as exported: with every scale 1 and no floor, before calibration.",
+        "noise_scale and floor are not identified one by one: where sigma varies little between "
+        "variants, only the sum of the two parts is, so read neither by itself.",
         "The interval is of what such an assay would measure: its noise is part of the error.",
     )
     table = Table("Calibration, one locus left out", columns, rows_of(rows))
     return Report(f"Calibration: {name}", (table,), notes)
 
 
-def coverage(parts: Parts, scales: Scales) -> list[float]:
-    """Share of measured effects inside the central interval, for each of `NOMINAL`."""
-    z = np.abs(parts.residual) / parts.sd(scales)
-    quantiles = [NormalDist().inv_cdf(0.5 + nominal / 2) for nominal in NOMINAL]
-    return [float((z <= quantile).mean()) for quantile in quantiles]
+def _cells(parts: Parts, scales: FittedScales) -> list[float]:
+    """Number, coverages, RMS error and RMS SD of one locus under given scales."""
+    shares = parts.coverage(scales).tolist()
+    return [len(parts.residual), *shares, _rms(parts.residual), _rms(parts.sd(scales))]
 
 
 def _rms(values: Floats) -> float:

@@ -1,54 +1,29 @@
-"""The CAGI5 tables: files -> variants with measured effects, and the log of who looked.
+"""The measured effects of CAGI5: files -> variants with labels, and the log of who looked.
 
-Challenge labels are for reporting, so `load_challenge` is the one door to them and every passage
-appends a line to a committed log. The release set is free to use for choices and calibration.
+Challenge labels are for reporting, so `load_challenge` is the one door to them. Every passage
+leaves two lines in a committed log, one before a label is read and one at the end: a run that was
+killed shows by the first alone. The release set is free to use for choices and calibration.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TextIO
 
 import pandas as pd
 
 import service
-from service.reference import Reference
-from service.sequence import decode
-from service.variants import Variant
+from training.datasets.cagi5 import CHALLENGE, RELEASE, locate_cagi5
 
 CHALLENGE_LOG = Path(__file__).parents[1] / "challenge_log.jsonl"
 COLUMNS = ("element", "chrom", "pos", "ref", "alt", "value", "confidence")
-
-K562_MATCHED = ("GP1BB", "HBB", "HBG1", "PKLR")
-HEPG2_MATCHED = ("F9", "LDLR", "SORT1")
-UNMATCHED = (
-    "HNF4A",
-    "IRF4",
-    "IRF6",
-    "MSMB",
-    "MYCrs6983267",
-    "TERT-GBM",
-    "TERT-HEK293T",
-    "ZFAND3",
-)
-ELEMENTS = (*K562_MATCHED, *HEPG2_MATCHED, *UNMATCHED)
-GROUPS: dict[str, tuple[str, ...]] = {
-    "K562-matched (4)": K562_MATCHED,
-    "HepG2-matched (3)": HEPG2_MATCHED,
-    "matched (7)": (*K562_MATCHED, *HEPG2_MATCHED),
-    "all (15)": ELEMENTS,
-}
-"""Elements whose unweighted means are reported."""
-
-
-def head_of(element: str) -> str:
-    """Target that scores an element: HepG2 for its three, K562 for its four and the unmatched."""
-    return "HepG2" if element in HEPG2_MATCHED else "K562"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,38 +47,44 @@ class Run:
 def load_challenge(
     data_dir: Path, run: Run, *, log: Path = CHALLENGE_LOG
 ) -> Iterator[pd.DataFrame]:
-    """Open the challenge set for one run, and log the run when it ends, also when it fails.
+    """Open the challenge set for one run; the log says when it started and how it ended.
 
     Args:
       data_dir: folder that holds cagi5/.
       run: who looks; its `means` are logged as they stand at the end of the block.
-      log: JSON lines, one per run; must be writable before a label is read.
+      log: JSON lines; must be writable before a label is read.
 
     Yields:
       13,813 rows in file order: element, contig, pos (1-based, GRCh37), ref, alt, value (log2
       effect), confidence.
+
+    Raises:
+      DataError: the file is missing or altered; nothing is logged then.
     """
-    code = code_version()  # now: sources may be edited while a long run computes
+    file = locate_cagi5(CHALLENGE, data_dir)
+    facts = {
+        "run": uuid.uuid4().hex[:12],
+        "model": run.model,
+        "model_sha256": run.model_sha256,
+        "code": code_version(),  # now: sources may be edited while a long run computes
+        "split": "challenge",
+        "data_sha256": file.sha256,
+        "purpose": run.purpose,
+    }
     with log.open("a", encoding="utf-8") as handle:
-        table = _read(data_dir / "cagi5" / "challenge.tsv")
+        _append(handle, "started", facts)
+        event = "failed"
         try:
-            yield table
+            yield _read(file.path)
+            event = "finished"
         finally:
-            line = {
-                "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                "model": run.model,
-                "model_sha256": run.model_sha256,
-                "code": code,
-                "split": "challenge",
-                "purpose": run.purpose,
-                "means": {name: round(value, 6) for name, value in run.means.items()},
-            }
-            handle.write(json.dumps(line) + "\n")
+            means = {name: round(value, 6) for name, value in run.means.items()}
+            _append(handle, event, {**facts, "means": means})
 
 
 def load_release(data_dir: Path) -> pd.DataFrame:
     """Read the release set: 4,650 rows with the columns of `load_challenge`, no variant shared."""
-    return _read(data_dir / "cagi5" / "release.tsv")
+    return _read(locate_cagi5(RELEASE, data_dir).path)
 
 
 def code_version() -> str:
@@ -116,50 +97,11 @@ def code_version() -> str:
     return f"{service.__version__}+{digest.hexdigest()[:12]}"
 
 
-def variants_of(table: pd.DataFrame) -> list[Variant]:
-    """Variants of a CAGI5 table, in its order."""
-    columns = (table[name].tolist() for name in ("contig", "pos", "ref", "alt"))
-    return [Variant(*row) for row in zip(*columns, strict=True)]
-
-
-def reference_path(data_dir: Path) -> Path:
-    """GRCh37 slices around the 15 elements."""
-    return data_dir / "cagi5" / "reference_grch37.fa"
-
-
-def element_spans(data_dir: Path) -> dict[str, tuple[str, int, int]]:
-    """Where each element lies: {element: (contig, first, last)}, 1-based inclusive.
-
-    The span of the positions measured in either split; no label is read.
-    """
-    columns = ["element", "chrom", "pos"]
-    positions = pd.concat(
-        pd.read_csv(data_dir / "cagi5" / f"{split}.tsv", sep="\t", usecols=columns)
-        for split in ("challenge", "release")
-    )
-    return {
-        str(element): (str(rows["chrom"].iloc[0]), int(rows["pos"].min()), int(rows["pos"].max()))
-        for element, rows in positions.groupby("element")
-    }
-
-
-def write_construct_reference(data_dir: Path, folder: Path) -> Path:
-    """Write slices that end where the elements end, so that a window holds N outside them.
-
-    The assayed plasmids carry the element alone: what the genome has beside it was not there.
-
-    Returns:
-      A FASTA of slices named `contig:first-last`, one per distinct element span.
-    """
-    path = folder / "elements.fa"
-    with (
-        Reference.open(reference_path(data_dir)) as genome,
-        path.open("w", encoding="ascii") as handle,
-    ):
-        for contig, first, last in sorted(set(element_spans(data_dir).values())):
-            bases = decode(genome.codes(contig, first - 1, last))
-            handle.write(f">{contig}:{first}-{last}\n{bases}\n")
-    return path
+def _append(handle: TextIO, event: str, facts: Mapping[str, Any]) -> None:
+    """Write one line, and see it out of the process."""
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    handle.write(json.dumps({"date": date, "event": event, **facts}) + "\n")
+    handle.flush()
 
 
 def _read(path: Path) -> pd.DataFrame:

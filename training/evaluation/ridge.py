@@ -15,6 +15,9 @@ from training.evaluation.metrics import Floats, pearson
 K = 6
 KmerCounts: TypeAlias = csr_array[np.float64, tuple[int, int]]
 ALPHAS = (30.0, 100.0, 300.0, 1000.0, 3000.0)
+"""Penalties tried first."""
+LIMITS = 1e-3, 1e7
+"""Penalties beyond which the grid is not extended."""
 
 
 def kmer_counts(sequences: Sequence[str], k: int = K) -> KmerCounts:
@@ -47,15 +50,33 @@ def fit_floor(
     Args:
       train: counts (n, 4**k) and activities (n,), log2(RNA/DNA).
       validation: held out; the penalty with the highest Pearson correlation there wins.
-      alphas: penalties tried.
+      alphas: penalties tried, ascending; while the best is the first or last, the grid goes on by
+        its own step.
 
     Returns:
       The regression fitted on `train` with the best penalty, and that penalty.
     """
-    scored = []
-    for alpha in alphas:
-        model = Ridge(alpha=alpha, solver="sparse_cg", tol=1e-4).fit(*train)
-        score = pearson(model.predict(validation[0]), validation[1])
-        scored.append((-np.inf if np.isnan(score) else score, alpha, model))
-    _, alpha, model = max(scored, key=lambda row: row[0])
-    return model, alpha
+    grid = [*alphas]
+    fits = {alpha: _fit(alpha, train, validation) for alpha in grid}
+    while True:
+        best = max(grid, key=lambda alpha: fits[alpha][0])
+        if len(grid) > 1 and best == grid[0]:
+            following = best * grid[0] / grid[1]
+            grid.insert(0, following)
+        elif len(grid) > 1 and best == grid[-1]:
+            following = best * grid[-1] / grid[-2]
+            grid.append(following)
+        else:
+            return fits[best][1], best
+        if not LIMITS[0] <= following <= LIMITS[1]:
+            return fits[best][1], best
+        fits[following] = _fit(following, train, validation)
+
+
+def _fit(
+    alpha: float, train: tuple[KmerCounts, Floats], validation: tuple[KmerCounts, Floats]
+) -> tuple[float, Ridge]:
+    """Correlation on validation (-inf if undefined) and the regression."""
+    model = Ridge(alpha=alpha, solver="sparse_cg", tol=1e-4).fit(*train)
+    score = pearson(model.predict(validation[0]), validation[1])
+    return -np.inf if np.isnan(score) else score, model

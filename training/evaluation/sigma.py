@@ -25,7 +25,6 @@ from training.evaluation.metrics import (
     attainable,
     bootstrap,
     bootstrap_partial,
-    correlate,
     difference,
     estimate,
     partial_spearman,
@@ -38,15 +37,24 @@ from training.evaluation.report import Cell, Report, Table, rows_of
 AssayPredictor = Callable[[pd.DataFrame], tuple[NDArray[np.floating], NDArray[np.floating] | None]]
 """Rows (n) of one assay -> mu (n, M) and log_var (n, M), or None, in the assay's log2 units."""
 
-BINS = 20
+BINS, ROWS_PER_BIN = 20, 25
+"""At most so many bins of a lookup, of at least about so many rows."""
+LOOKUPS = ("validation", "training")
+"""Folds that a lookup is fitted on, each reported, in the order of the columns."""
 COLUMNS = (
     "assay",
     "n",
     "replicates",
     "sigma",
-    "SD looked up",
-    "difference",
-    "P(difference <= 0)",
+    *(
+        column
+        for folds in LOOKUPS
+        for column in (
+            f"SD looked up ({folds})",
+            f"difference ({folds})",
+            f"P(difference <= 0) ({folds})",
+        )
+    ),
     "sigma, given measured activity",
     "sigma, given predicted activity",
     "split-half ceiling",
@@ -67,8 +75,12 @@ class Lookup:
     sd: Floats
 
     @classmethod
-    def fit(cls, activity: Floats, noise_sd: Floats, bins: int = BINS) -> Lookup:
-        """Cut predicted activities (n,) at their quantiles and average the measured SDs."""
+    def fit(cls, activity: Floats, noise_sd: Floats, bins: int | None = None) -> Lookup:
+        """Cut predicted activities (n,) at their quantiles and average the measured SDs.
+
+        Without `bins`: 20, or as many as hold 25 rows each.
+        """
+        bins = bins or min(BINS, max(1, activity.size // ROWS_PER_BIN))
         edges = np.unique(np.quantile(activity, np.linspace(0, 1, bins + 1)[1:-1]))
         held = np.searchsorted(edges, activity, side="right")
         times = np.bincount(held, minlength=edges.size + 1)
@@ -131,8 +143,10 @@ def evaluate_sigma(
     notes = (
         "Spearman correlation with the measured SD of one replicate on the test fold (0), each "
         "assay alone; sigma is the root mean square over members.",
-        f"SD looked up: the mean measured SD of {BINS} quantile bins of this model's predicted "
-        "activity, fitted on the training folds.",
+        "SD looked up: the mean measured SD of quantile bins of this model's predicted activity, "
+        f"at most {BINS} and of {ROWS_PER_BIN} rows or more. Fitted on the validation fold (1), "
+        "whose predictions are as unseen as those of the test fold; and on the training folds, "
+        "which are larger but whose predictions the model has fitted.",
         "given activity: partial Spearman correlation; noise depends on activity.",
         "split-half ceiling: Spearman between the SDs of two halves of the replicates (mean of 20 "
         "splits; needs 4 replicates). attainable: about what a perfect sigma would reach, from the "
@@ -156,8 +170,11 @@ def _row(
     predicted = np.asarray(mu, np.float64).mean(axis=1)
     noise = rows["noise_sd"].to_numpy(np.float64)
     fold = rows["fold"].to_numpy()
-    test, train = fold == TEST_FOLD, ~np.isin(fold, (TEST_FOLD, VALIDATION_FOLD))
-    looked_up = Lookup.fit(predicted[train], noise[train])(predicted[test])
+    test, validation = fold == TEST_FOLD, fold == VALIDATION_FOLD
+    looked_up = [
+        Lookup.fit(predicted[seen], noise[seen])(predicted[test])
+        for seen in (validation, ~(test | validation))
+    ]
     counts = resample(rows["cluster"].to_numpy()[test], draws, rng)
     halves = values.reindex(rows["sequence"][test]).to_numpy(np.float64)
     reliability = split_half(halves, counts, rng)
@@ -175,19 +192,26 @@ def _row(
     ]
 
 
-def _against(noise: Floats, sigma: Floats | None, looked_up: Floats, counts: Counts) -> list[Cell]:
-    """Sigma, looked-up SD, their difference and its P."""
-    floor = correlate(looked_up, noise, counts, Statistic.SPEARMAN)
-    if sigma is None:
-        return [None, floor, None, None]
-    gain = difference(
-        spearman(sigma, noise),
-        spearman(looked_up, noise),
-        bootstrap(sigma, noise, counts, Statistic.SPEARMAN),
-        bootstrap(looked_up, noise, counts, Statistic.SPEARMAN),
-    )
-    ours = correlate(sigma, noise, counts, Statistic.SPEARMAN)
-    return [ours, floor, gain.estimate, gain.p_not_above]
+def _against(
+    noise: Floats, sigma: Floats | None, looked_up: Sequence[Floats], counts: Counts
+) -> list[Cell]:
+    """Sigma; then each looked-up SD, the difference to it and its P."""
+    ours = None if sigma is None else _sample(sigma, noise, counts)
+    cells: list[Cell] = [None if ours is None else estimate(*ours)]
+    for sd in looked_up:
+        floor = _sample(sd, noise, counts)
+        cells.append(estimate(*floor))
+        if ours is None:
+            cells += [None, None]
+        else:
+            gain = difference(ours[0], floor[0], ours[1], floor[1])
+            cells += [gain.estimate, gain.p_not_above]
+    return cells
+
+
+def _sample(sd: Floats, noise: Floats, counts: Counts) -> tuple[float, Floats]:
+    """Spearman correlation with the measured SD, and its draws."""
+    return spearman(sd, noise), bootstrap(sd, noise, counts, Statistic.SPEARMAN)
 
 
 def _given(
