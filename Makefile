@@ -82,8 +82,8 @@ evaluate: $(DEV_READY) ## measure one model on held-out sequences (MODEL=dh7)
 calibrate: $(DEV_READY) ## fit the widths of one model's effects to the CAGI5 release set (MODEL=dh7)
 	$(BIN)/varsigma-train calibrate $(MODEL)
 
-validate: $(DEV_READY) ## score the CAGI5 challenge with one model (MODEL=dh7)
-	$(BIN)/varsigma-train validate $(MODEL)
+validate: $(DEV_READY) ## score the CAGI5 challenge with a model and the baseline (MODEL=dh7)
+	$(BIN)/varsigma-train validate $(sort mse $(MODEL)) --baseline mse
 
 wheel: $(DEV_READY) ## build dist/*.whl and dist/*.tar.gz, models included
 	$(BIN)/python -m build
