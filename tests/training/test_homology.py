@@ -55,7 +55,7 @@ def test_relatives_share_forty_bases_on_either_strand(shared, related, strand):
 
 @pytest.mark.parametrize("shared", [128, 256])
 def test_relatives_stay_relatives_however_many_kmers_they_share(shared):
-    # As many edges between one pair: in eight bits their sum would be -128, or nothing.
+    # As many edges between one pair, in whatever integer they are added up.
     sequence = random_sequences(1, length=40 + shared - 1)[0]
     labels = homology_clusters([sequence, sequence, *random_sequences(1, seed=1)])
     assert labels.tolist() == [0, 0, 1]
