@@ -472,7 +472,14 @@ def test_ctrl_c_is_one_line(options, tmp_path, cohort):
     fifo = tmp_path / "in.vcf"
     os.mkfifo(fifo)
     command = [*COMMAND, "score", str(fifo), "-o", str(tmp_path / "out.vcf"), *options]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    # A suite that a shell runs in the background inherits an ignored SIGINT; a terminal's does not.
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
         with fifo.open("wb", 0) as writer:
             writer.write(b"".join(line + b"\n" for line in HEADER))
             deadline = time.monotonic() + 60
