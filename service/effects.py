@@ -211,7 +211,8 @@ def effect_distribution(
     aleatoric = noise * scales.noise_scale
     sd = total_sd(spread, noise, scales)
     z = np.divide(np.abs(effect), sd, out=np.where(effect == 0, 0.0, np.inf), where=sd > 0)
-    half_width = _NORMAL.inv_cdf(0.5 + coverage / 2) * sd
+    # By the lower tail: 0.5 + coverage / 2 would round to 1 for a coverage just below it.
+    half_width = -_NORMAL.inv_cdf((1 - coverage) / 2) * sd
     return Effects(
         effect=effect,
         epistemic=epistemic,

@@ -3,6 +3,7 @@
 `Effects -> numbers | texts`; VCF, TSV and JSON take names and meaning from `EFFECT_FIELDS`.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,7 @@ def texts(effects: Effects) -> list[list[str]]:
     rows = numbers(effects)
     return [
         [MISSING if value != value else f"{value:.6g}" for value in row]  # noqa: PLR0124  (NaN)
-        for row in rows.reshape(len(rows), -1).tolist()
+        for row in rows.reshape(len(rows), math.prod(rows.shape[1:])).tolist()
     ]
 
 

@@ -489,3 +489,13 @@ def test_ctrl_c_is_one_line(options, tmp_path, cohort):
             assert process.wait(60) == 130
         assert process.stderr is not None
         assert_one_line(process.stderr.read(), "interrupted")
+
+
+@pytest.mark.parametrize("n_good", [0, 2048])
+def test_a_chunk_without_any_variant_is_passed_through(capsys, tmp_path, options, n_good, cohort):
+    good = [b"chr1\t10\t.\t" + cohort.genome["chr1"][9:10].encode() + b"\tN\t.\t.\t."] * n_good
+    lines = [*HEADER, *good, b"chr1\tx\t.\tA\tC\t.\t.\t."]
+    vcf, out = tmp_path / "in.vcf", tmp_path / "out.vcf"
+    vcf.write_bytes(b"".join(line + b"\n" for line in lines))
+    assert run(["score", str(vcf), "-o", str(out), *map(str, options)]) == 3
+    assert out.read_bytes().splitlines()[-1] == lines[-1]

@@ -235,3 +235,11 @@ def test_rows_can_be_put_into_their_places(rng):
     for name in NAMES:
         assert np.array_equal(getattr(whole, name)[[4, 0, 2]], getattr(part, name))
         assert np.isnan(getattr(whole, name)[[1, 3]]).all()
+
+
+def test_a_coverage_as_near_to_one_as_floats_go_has_an_interval():
+    rng = np.random.default_rng(0)
+    # 0.5 + coverage / 2 used to round to 1, whose quantile is infinite.
+    found = effect_distribution(*outputs(rng), 1 - 2**-53, None)
+    assert np.isfinite(found.lower).all()
+    assert (found.lower < found.effect).all()

@@ -42,3 +42,8 @@ def test_columns_run_over_the_numbers_of_one_target_before_the_next():
     rows = texts(effects)
     width = len(EFFECT_FIELDS)
     assert [row[::width] for row in rows] == [["1", "2", "3"], ["4", "5", "6"]]
+
+
+def test_no_variants_make_no_rows():
+    # A chunk of blank or malformed lines has no variant, and used to end the run with a traceback.
+    assert texts(Effects.missing(0, 3)) == []
