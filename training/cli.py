@@ -119,7 +119,7 @@ def train(
     runs: Runs = RUNS,
     threads: Annotated[
         int,
-        typer.Option(min=1, help="CPU threads; two runs of one thread outpace one run of two."),
+        typer.Option(min=1, help="CPU threads; a run goes on with the number it began with."),
     ] = 1,
 ) -> None:
     """Train the members of a recipe; an interrupted run goes on from its last finished epoch."""

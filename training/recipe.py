@@ -47,8 +47,7 @@ class Optim:
       batch_size: sequences per step.
       weight_decay: AdamW's.
       clip: largest global gradient norm.
-      ema: decay per step of the averaged weights, the ones that are kept. 0.999 lags too far
-        behind at a few hundred steps an epoch.
+      ema: decay per step of the averaged weights, the ones that are kept.
     """
 
     cycles: tuple[Cycle, ...] = (Cycle(9, 2e-3), Cycle(2, 1e-3, warmup=0.1))

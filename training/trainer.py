@@ -285,7 +285,7 @@ def train_member(
       runs: folder of all runs. That of this one, `RECIPE/SEED`, gets a folder per cycle with
         `history.jsonl` and `last.ckpt`, and at the end `member.safetensors`; the first cycle of a
         recipe with a `start` lies in the run of that recipe, and is trained there if need be.
-      threads: of torch; two runs of one thread each outpace one run of two.
+      threads: of torch; part of what makes a run bit-identical.
       progress: show a progress bar.
       stop_after: end after this many epochs of this call, as if interrupted.
 

@@ -152,8 +152,8 @@ class CompactModule(nn.Module):
 class Compact(Trunk):
     """A dilated convolutional trunk of about a quarter of a million parameters.
 
-    One block at half resolution and three at a quarter train 1.45 times as fast per core as two
-    and two, at the same number of weights (measured on 2 cores, batch 256).
+    Most blocks work at a quarter of the resolution, where they cost half of what they would at
+    half of it, for the same number of weights.
 
     Attributes:
       width: channels throughout.
