@@ -15,6 +15,7 @@ import pysam
 import pytest
 
 from service.cli import main, run
+from service.session import has_cuda
 from service.settings import ENV_PREFIX, Settings
 from tests.service.cohort import HEADER, Cohort, read_lines, write_packed
 from tests.toy_models import CALIBRATION, SumModel, write_model
@@ -232,10 +233,9 @@ def test_reference_and_model_errors_are_one_line(capsys, tmp_path, vcf, options,
 
 
 def test_a_machine_without_cuda_says_so(capsys, tmp_path, vcf, options):
-    import onnxruntime as ort  # noqa: PLC0415
-
-    if "CUDAExecutionProvider" in ort.get_available_providers():
-        pytest.skip("this ONNX Runtime may have a GPU")
+    # The GPU build of ONNX Runtime lists CUDA on every machine, so its word does not count here.
+    if has_cuda():
+        pytest.skip("this machine has a GPU")
     arguments = ["score", vcf, "-o", tmp_path / "out.vcf", *options, "--device", "cuda"]
     fails(capsys, arguments, "CUDA", "device cpu")
 
