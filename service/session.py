@@ -34,13 +34,16 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
 )
 
 
-def open_session(content: bytes, device: Device, threads: int | None) -> ort.InferenceSession:
+def open_session(
+    content: bytes, device: Device, threads: int | None, gpu: int = 0
+) -> ort.InferenceSession:
     """Open a model on a device; `get_providers()` of the result says where it runs.
 
     Args:
       content: the ONNX file.
       device: cpu; cuda, an error where CUDA does not run it; auto, CUDA where that works.
       threads: threads inside one operator on the CPU, None for one per usable core.
+      gpu: 0-based number of the GPU among the visible ones.
 
     Raises:
       DeviceError: CUDA was asked for and is not in use.
@@ -56,7 +59,7 @@ def open_session(content: bytes, device: Device, threads: int | None) -> ort.Inf
     with redirect_stdout(StringIO()):  # it prints what it does not find
         ort.preload_dlls()
     try:
-        session = _session(content, [(CUDA, _CUDA_OPTIONS), CPU], threads)
+        session = _session(content, [(CUDA, _CUDA_OPTIONS | {"device_id": str(gpu)}), CPU], threads)
     except ModelContractError as error:
         if device == "auto":
             return _session(content, [CPU], threads)

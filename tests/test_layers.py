@@ -23,7 +23,9 @@ LAYERS = [
     # core: knows neither HTTP nor the text of a VCF
     ["sequence", "variants", "assemblies", "fasta", "session", "effects"],
     ["reference", "registry"],
+    ["placement"],
     ["windows"],
+    ["cutting"],
     ["scoring"],
     # codecs: text on one side, core types on the other
     ["fields", "source"],
