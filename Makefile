@@ -19,7 +19,7 @@ BIN := $(DEV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-data lint format bench data train evaluate calibrate validate wheel check-no-torch docker-lint docker-steps clean
+.PHONY: help demo serve test test-data lint format bench bench-gpu data train evaluate calibrate validate wheel check-no-torch docker-lint docker-steps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ check-no-torch: $(DEMO_READY) ## import and run the service where torch is not i
 
 bench: $(DEMO_READY) ## throughput, VCF file in to VCF file out, beside raw ONNX Runtime
 	$(DEMO)/bin/python -m tests.bench_throughput --model $(MODEL)
+
+bench-gpu: $(DEV_READY) ## a card: rates beside PyTorch, share of its ceilings, parity, placement
+	$(BIN)/python -m tests.bench_gpu --model $(MODEL)
 
 docker-lint: $(DEV_READY) ## lint the Dockerfile (hadolint's wheel exists for Linux x86-64)
 	@if [ -x $(BIN)/hadolint ]; then echo hadolint Dockerfile; $(BIN)/hadolint Dockerfile; \

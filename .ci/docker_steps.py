@@ -1,8 +1,9 @@
 """Run the steps of the Dockerfile in a clean folder, for machines without a Docker engine.
 
 The stages that one target needs share one root folder; absolute paths of the image are rewritten
-into it. COPY and RUN are carried out, then the container's command is started and its HEALTHCHECK
-must pass. What this cannot show: the base image, the user, and the isolation of the layers.
+into it. COPY and RUN are carried out, then the container's command is started, its HEALTHCHECK must
+pass, and nothing may have been written but to the folder of jobs, since the root of the container
+can be read-only. What this cannot show: the base image, the user, and the isolation of the layers.
 
     python .ci/docker_steps.py [TARGET]     (default: the last stage)
 """
@@ -24,7 +25,8 @@ from dockerfile_parse import DockerfileParser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Top folders that the Dockerfile writes to; every other absolute path is the machine's own.
-IMAGE_PATH = re.compile(r"(?<![\w./])(?=/(?:src|dist|opt|data)\b)")
+IMAGE_PATH = re.compile(r"(?<![\w./])(?=/(?:src|dist|opt|data|jobs)\b)")
+JOBS = "jobs"
 HEALTHY_WITHIN_S = 60
 
 
@@ -59,10 +61,12 @@ class Container:
 
     def copy(self, value: str) -> None:
         """COPY: from the repository; from another stage there is nothing to do in a shared root."""
-        *sources, target = value.split()
-        if sources[0].startswith("--from="):
-            if not Path(self.inside(sources[1])).exists():
-                sys.exit(f"COPY {value}: no stage made {sources[1]}")
+        flags = [word for word in value.split() if word.startswith("--")]
+        *sources, target = (word for word in value.split() if word not in flags)
+        if any(flag.startswith("--from=") for flag in flags):
+            for source in sources:
+                if not Path(self.inside(source)).exists():
+                    sys.exit(f"COPY {value}: no stage made {source}")
             return
         for source in sources:
             path = REPOSITORY / source
@@ -97,8 +101,17 @@ class Container:
         elif instruction not in {"USER", "EXPOSE"}:
             sys.exit(f"{instruction} {value}: not known to this script")
 
+    def files(self) -> dict[Path, int]:
+        """Return when each file was last written, but for those of jobs."""
+        return {
+            path: path.lstat().st_mtime_ns
+            for path in self.root.rglob("*")
+            if path.relative_to(self.root).parts[0] != JOBS
+        }
+
     def answer(self) -> None:
         """Start the container's command and wait for a passing health check."""
+        before = self.files()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
@@ -123,7 +136,9 @@ class Container:
                 time.sleep(0.5)
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            server.wait(timeout=40)
+        if changed := sorted(map(str, (before.items() ^ self.files().items()))):
+            sys.exit(f"the root of the container would have to be writable: {changed[:5]}")
 
 
 def main() -> None:

@@ -1,45 +1,23 @@
-"""The HTTP interface: `create_app(settings)` joins routes, engine, limits and error shape."""
+"""The HTTP interface: `create_app(settings)` joins routes, engine, guard and error shape."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
+from fastapi import FastAPI
 
-from service import __version__, examples
+from service import __version__
 from service.engine import Engine
-from service.failures import BodyLimit, add_error_handlers, documented
-from service.schemas import (
-    Limits,
-    Live,
-    ModelList,
-    ModelSummary,
-    Ready,
-    ReadyModel,
-    ScoreRequest,
-    ScoreResponse,
-)
 from service.settings import Settings, load_settings
+from service.web import game, guard, head, health, kserve, models, scoring, serviceinfo, shed
 
 _DESCRIPTION = """Effect of DNA variants on regulatory activity, with its uncertainty.
 Research use only.
 
-One request holds at most {max_items:,} items and {max_body_bytes:,} bytes. Every input gets one
+One request holds at most {max_items:,} items and {max_body_bytes:,} bytes; answered as NDJSON, at
+most {max_stream_items:,} items; a region has at most {max_region:,} positions. Every input gets one
 result, in order, with a status. Every error has the shape
-`{{"error": {{"type", "message", "detail"}}}}`."""
-
-router = APIRouter()
-
-
-async def _engine(request: Request) -> Engine:
-    return cast(Engine, request.app.state.engine)
-
-
-Loaded = Annotated[Engine, Depends(_engine)]
-
-
-def _example(value: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": value}}}}
+`{{"error": {{"type", "message", "detail"}}}}`. A request is answered within {timeout:g} s, or the
+time that its header X-Timeout-Seconds allows; 429 and 503 say in Retry-After when to come again."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -66,67 +44,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # the guard brings a page that needs no other host
+        redoc_url=None,
     )
     app.state.engine = engine
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    add_error_handlers(app)
-    app.include_router(router)
+    app.include_router(scoring.router)
+    app.include_router(models.router)
+    app.include_router(health.router)
+    app.include_router(kserve.router)
+    app.include_router(game.router)
+    app.include_router(serviceinfo.router)
+    app.add_middleware(shed.Shed, engine=engine, paths=scoring.INTERACTIVE)
+    app.add_middleware(head.HeadAsGet)
+    guard.install(app, settings)
     return app
-
-
-@router.post(
-    "/v1/score",
-    response_model=ScoreResponse,
-    responses={**_example(examples.SCORE_RESPONSE), **documented(400, 404, 413, 422, 503)},
-    tags=["scoring"],
-)
-async def score(
-    request: Annotated[ScoreRequest, Body(openapi_examples=examples.SCORE_REQUESTS)],
-    engine: Loaded,
-) -> Response:
-    """Score variants, or pairs of sequences.
-
-    One that cannot be scored has a status and a reason in its result; it is no error.
-    """
-    return Response(await engine.score(request), media_type="application/json")
-
-
-@router.get("/v1/models", responses=_example(examples.MODEL_LIST), tags=["models"])
-async def models(engine: Loaded) -> ModelList:
-    """List the served models, the default one first, and the limits of a request."""
-    return ModelList(
-        models=[ModelSummary.from_card(model.card) for model in engine.models.values()],
-        limits=Limits(
-            max_items=engine.settings.max_items, max_body_bytes=engine.settings.max_body_bytes
-        ),
-    )
-
-
-@router.get(
-    "/v1/models/{name}",
-    responses={**_example(examples.CARD), **documented(404, 422)},
-    tags=["models"],
-)
-async def card(name: str, engine: Loaded) -> dict[str, Any]:
-    """Return a model's card: data, metrics, calibration, licence, limits."""
-    return dict(engine.model(name).card)
-
-
-@router.get("/health/live", tags=["health"])
-async def live() -> Live:
-    """Say that the process runs."""
-    return Live()
-
-
-@router.get("/health/ready", responses=_example(examples.READY), tags=["health"])
-async def ready(engine: Loaded) -> Ready:
-    """Say that requests are answered, and on which device."""
-    reference = engine.reference
-    return Ready(
-        models=[
-            ReadyModel(name=name, providers=list(model.providers))
-            for name, model in engine.models.items()
-        ],
-        reference=reference.name if reference else None,
-        assembly=reference.assembly if reference else None,
-    )

@@ -1,4 +1,4 @@
-"""The command line: `varsigma score | models | serve`. Every failure is one line on stderr."""
+"""The command line: `varsigma score | models | serve | key`. A failure is one line on stderr."""
 
 import json
 import os
@@ -175,12 +175,25 @@ def serve(
     port: opt.Port = None,
     max_body_bytes: opt.MaxBodyBytes = None,
     max_items: opt.MaxItems = None,
-    max_waiting: opt.MaxWaiting = None,
+    max_stream_items: opt.MaxStreamItems = None,
+    max_region: opt.MaxRegion = None,
+    max_waiting_sequences: opt.MaxWaitingSequences = None,
+    max_long: opt.MaxLong = None,
+    micro_batch: opt.MicroBatch = None,
+    timeout: opt.Timeout = None,
+    drain_delay: opt.DrainDelay = None,
+    drain_timeout: opt.DrainTimeout = None,
+    body_timeout: opt.BodyTimeout = None,
+    keys: opt.Keys = None,
+    metrics: opt.Metrics = None,
+    cors_origins: opt.CorsOrigins = None,
+    game_max_body_bytes: opt.GameMaxBodyBytes = None,
+    organization: opt.Organization = None,
+    organization_url: opt.OrganizationUrl = None,
 ) -> None:
     """Answer HTTP requests; see /docs for the interface."""
-    import uvicorn  # noqa: PLC0415  (score and models start faster without it)
-
-    from service.app import create_app  # noqa: PLC0415
+    from service.app import create_app  # noqa: PLC0415  (score and models start faster without)
+    from service.server import run as run_server  # noqa: PLC0415
 
     settings = _settings(
         model=",".join(model) if model else None,
@@ -197,10 +210,42 @@ def serve(
         port=port,
         max_body_bytes=max_body_bytes,
         max_items=max_items,
-        max_waiting=max_waiting,
+        max_stream_items=max_stream_items,
+        max_region=max_region,
+        max_waiting_sequences=max_waiting_sequences,
+        max_long=max_long,
+        micro_batch=micro_batch,
+        timeout=timeout,
+        drain_delay=drain_delay,
+        drain_timeout=drain_timeout,
+        body_timeout=body_timeout,
+        keys=keys,
+        metrics=metrics,
+        cors_origins=cors_origins,
+        game_max_body_bytes=game_max_body_bytes,
+        organization=organization,
+        organization_url=organization_url,
     )
     with listen(settings.host, settings.port) as door, suppress(KeyboardInterrupt):
-        uvicorn.Server(uvicorn.Config(create_app(settings))).run(sockets=[door])
+        run_server(create_app(settings), settings, door)
+
+
+@app.command("key")
+def new_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="what logs call the caller")],
+    keys: opt.Keys = None,
+    per_minute: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="most variants or sequences in a minute; default: no limit"),
+    ] = None,
+) -> None:
+    """Make an API key: print it, this once, and add its hash to the file of keys."""
+    from service.web.keys import add_key  # noqa: PLC0415  (nothing else needs it)
+
+    settings = _settings(keys=keys)
+    if settings.keys is None:
+        raise ValidationError("no file of keys; give --keys FILE, or set VARSIGMA_KEYS")
+    typer.echo(add_key(settings.keys, name, per_minute))
 
 
 def _version(is_asked: bool) -> None:

@@ -5,13 +5,20 @@ ServiceError               HTTP  type               when
   ClientError
     DecodingError           400  decoding_error     a VCF or a request body is not one
     ModelNotFoundError      404  model_not_found    no folder of models, or no model of that name
+    UnauthorisedError       401  unauthorised       the API key is missing or unknown
+    NotFoundError           404  not_found          there is no such route
+    MethodNotAllowedError   405  method_not_allowed there is the route, but not with this method
+    BodyTimeoutError        408  body_timeout       the body of a request came too slowly
     RequestTooLargeError    413  request_too_large  a body or a list exceeds a published limit
+    EncodingError           415  encoding           the body of a request is compressed
     ValidationError         422  validation_error   an option, a setting or a sequence is not valid
     InputFileError          422  input_file         a FASTA or VCF is missing, truncated, mistaken
+    RateLimitedError        429  rate_limited       the API key has used up what it may score
   ServerError
     ModelContractError      500  model_contract     a model or its card is not what it must be
     DeviceError             500  device             CUDA was asked for and does not run
     OverloadedError         503  overloaded         too many requests are waiting
+    DeadlineError           504  deadline_exceeded  a request cannot be answered in its time
 ```
 """
 
@@ -26,6 +33,7 @@ class ServiceError(Exception):
     Attributes:
       message: one line: what was required, what came, where.
       detail: machine-readable particulars, or None.
+      retry_after: seconds after which the same may succeed, or None where waiting does not help.
       code: HTTP status code of the class.
       type: stable identifier of the class, the `type` of the error body.
     """
@@ -33,10 +41,17 @@ class ServiceError(Exception):
     code: ClassVar[int] = 500
     type: ClassVar[str] = "internal_error"
 
-    def __init__(self, message: str, *, detail: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        detail: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         """Keep the message and its particulars."""
         super().__init__(message)
         self.message = message
+        self.retry_after = retry_after
         self.detail = None if detail is None else dict(detail)
 
     def body(self) -> dict[str, Any]:
@@ -65,11 +80,46 @@ class ModelNotFoundError(ClientError):
     type = "model_not_found"
 
 
+class UnauthorisedError(ClientError):
+    """The service asks for an API key, and the request has none that it knows."""
+
+    code = 401
+    type = "unauthorised"
+
+
+class NotFoundError(ClientError):
+    """No such route."""
+
+    code = 404
+    type = "not_found"
+
+
+class MethodNotAllowedError(ClientError):
+    """The route exists, but not with this method."""
+
+    code = 405
+    type = "method_not_allowed"
+
+
+class BodyTimeoutError(ClientError):
+    """The body of a request did not arrive in time."""
+
+    code = 408
+    type = "body_timeout"
+
+
 class RequestTooLargeError(ClientError):
     """The request exceeds a stated limit."""
 
     code = 413
     type = "request_too_large"
+
+
+class EncodingError(ClientError):
+    """The body of a request is compressed; how far it would unpack cannot be known."""
+
+    code = 415
+    type = "encoding"
 
 
 class ValidationError(ClientError):
@@ -84,6 +134,13 @@ class InputFileError(ClientError):
 
     code = 422
     type = "input_file"
+
+
+class RateLimitedError(ClientError):
+    """An API key has used up what it may ask for in this minute."""
+
+    code = 429
+    type = "rate_limited"
 
 
 class ServerError(ServiceError):
@@ -107,6 +164,13 @@ class OverloadedError(ServerError):
 
     code = 503
     type = "overloaded"
+
+
+class DeadlineError(ServerError):
+    """The answer would come, or came, after the time that the request allows."""
+
+    code = 504
+    type = "deadline_exceeded"
 
 
 class Status(StrEnum):

@@ -90,6 +90,49 @@ SCORE_RESPONSE: dict[str, Any] = {
     ],
 }
 
+SEQUENCES_REQUESTS: dict[str, Any] = {
+    "sequences": {
+        "summary": "One sequence of the window's length would fill it; this one is shorter",
+        "value": {"model": "dh7", "sequences": [{"sequence": _REF, "id": "AP-1 site"}]},
+    },
+}
+
+SEQUENCES_RESPONSE: dict[str, Any] = {
+    "provenance": SCORE_RESPONSE["provenance"] | {"calibrated": False, "calibrated_targets": []},
+    "results": [
+        {
+            "index": 0,
+            "id": "AP-1 site",
+            "status": "ok",
+            "reason": None,
+            "targets": {"K562": {"activity": 0.412, "epistemic": 0.093, "sigma": 0.551}},
+        }
+    ],
+}
+
+SATURATION_REQUESTS: dict[str, Any] = {
+    "region": {
+        "summary": "All 15 single-base changes of five positions",
+        "value": {"model": "dh7", "contig": "chr17", "start": 31150, "end": 31154},
+    },
+}
+
+SATURATION_RESPONSE: dict[str, Any] = {
+    "provenance": SCORE_RESPONSE["provenance"],
+    "contig": "chr17",
+    "start": 31150,
+    "end": 31151,
+    "sequence": "GC",
+    "alts": "ACGT",
+    "targets": {
+        "K562": {
+            "effect": [[-0.029, 0.011, None, -0.054], [0.102, None, 0.061, 0.048]],
+            "sd": [[0.392, 0.341, None, 0.366], [0.402, None, 0.351, 0.349]],
+            "calibrated": True,
+        }
+    },
+}
+
 MODEL_SUMMARY: dict[str, Any] = {
     "name": "dh7",
     "summary": "Mean and variance heads, variance supervised by replicates",
@@ -104,7 +147,15 @@ MODEL_SUMMARY: dict[str, Any] = {
 
 MODEL_LIST: dict[str, Any] = {
     "models": [MODEL_SUMMARY],
-    "limits": {"max_items": 1000, "max_body_bytes": 8388608, "max_shifts": 9},
+    "limits": {
+        "max_items": 1000,
+        "max_stream_items": 100000,
+        "max_region": 3000,
+        "max_body_bytes": 8388608,
+        "max_waiting_sequences": 16384,
+        "timeout": 30,
+        "max_shifts": 9,
+    },
 }
 
 CARD: dict[str, Any] = {
@@ -121,6 +172,7 @@ CARD: dict[str, Any] = {
 
 READY: dict[str, Any] = {
     "status": "ready",
+    "device": "auto",
     "models": [{"name": "dh7", "providers": ["CPUExecutionProvider"]}],
     "reference": "chr17.hg19.part.fa",
     "assembly": "GRCh37",

@@ -33,4 +33,28 @@ Host = Annotated[str | None, typer.Option(metavar="ADDRESS", help=described("hos
 Port = Annotated[int | None, typer.Option(metavar="N", help=described("port"))]
 MaxBodyBytes = Annotated[int | None, typer.Option(metavar="N", help=described("max_body_bytes"))]
 MaxItems = Annotated[int | None, typer.Option(metavar="N", help=described("max_items"))]
-MaxWaiting = Annotated[int | None, typer.Option(metavar="N", help=described("max_waiting"))]
+MaxStreamItems = Annotated[
+    int | None, typer.Option(metavar="N", help=described("max_stream_items"))
+]
+MaxRegion = Annotated[int | None, typer.Option(metavar="N", help=described("max_region"))]
+MaxWaitingSequences = Annotated[
+    int | None, typer.Option(metavar="N", help=described("max_waiting_sequences"))
+]
+MaxLong = Annotated[int | None, typer.Option(metavar="N", help=described("max_long"))]
+MicroBatch = Annotated[int | None, typer.Option(metavar="N", help=described("micro_batch"))]
+Timeout = Annotated[float | None, typer.Option(metavar="S", help=described("timeout"))]
+DrainDelay = Annotated[float | None, typer.Option(metavar="S", help=described("drain_delay"))]
+DrainTimeout = Annotated[float | None, typer.Option(metavar="S", help=described("drain_timeout"))]
+BodyTimeout = Annotated[float | None, typer.Option(metavar="S", help=described("body_timeout"))]
+Keys = Annotated[Path | None, typer.Option(metavar="FILE", help=described("keys"))]
+Metrics = Annotated[str | None, typer.Option(metavar="open|key|off", help=described("metrics"))]
+CorsOrigins = Annotated[
+    str | None, typer.Option(metavar="ORIGIN,ORIGIN", help=described("cors_origins"))
+]
+GameMaxBodyBytes = Annotated[
+    int | None, typer.Option(metavar="N", help=described("game_max_body_bytes"))
+]
+Organization = Annotated[str | None, typer.Option(metavar="NAME", help=described("organization"))]
+OrganizationUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help=described("organization_url"))
+]

@@ -1,17 +1,16 @@
-"""JSON bodies of the HTTP interface: `bytes -> ScoreRequest` and `Scores -> ScoreResponse`."""
+"""JSON bodies of the HTTP interface: what comes in, and what goes out (`answers` writes it)."""
 
 from collections.abc import Mapping, Sequence
-from itertools import compress
-from typing import Annotated, Any, Self
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 from pydantic.fields import FieldInfo
 
-from service.cutting import NOT_NORMALISED
 from service.effects import Calibration
 from service.errors import Status
-from service.fields import EFFECT_FIELDS, numbers
-from service.scoring import Scores, ScoringOptions
+from service.fields import EFFECT_FIELDS
+from service.scoring import ScoringOptions
 from service.variants import MAX_POS, Variant
 
 _MAX_SHIFTS = 9
@@ -20,6 +19,7 @@ _CALIBRATED = (
     " never for sequence pairs, nor with other strands or shifts than in the card's calibration"
 )
 
+Contig = Annotated[str, Field(min_length=1, max_length=256, examples=["chr1"])]
 ItemId = Annotated[str, Field(max_length=256, description="Returned with the result")]
 Allele = Annotated[str, Field(min_length=1)]
 
@@ -33,7 +33,7 @@ class Body(BaseModel):
 class VariantBody(Body):
     """A variant as a VCF writes it, with one ALT."""
 
-    contig: Annotated[str, Field(min_length=1, max_length=256, examples=["chr1"])]
+    contig: Contig
     pos: Annotated[
         StrictInt, Field(ge=0, le=MAX_POS, description="1-based position of the first REF base")
     ]
@@ -54,21 +54,32 @@ class SequencePair(Body):
     id: ItemId | None = None
 
 
+Shifts = Annotated[
+    list[StrictInt] | None,
+    Field(min_length=1, max_length=_MAX_SHIFTS, description="Window shifts; default: the server's"),
+]
+ModelName = Annotated[
+    str | None,
+    Field(max_length=256, description="Name of a served model; default: the first one served"),
+]
+Strands = Annotated[
+    StrictInt | None,
+    Field(ge=1, le=2, description="1: the plus strand only; default: the server's"),
+]
+
+
 class ScoreRequest(Body):
     """What to score and how; options left out are the server's."""
 
-    model: Annotated[
-        str | None,
-        Field(max_length=256, description="Name of a served model; default: the first one served"),
-    ] = None
+    model: ModelName = None
     variants: Annotated[
         list[VariantBody] | None, Field(description="Variants on the server's reference")
     ] = None
     sequences: Annotated[
         list[SequencePair] | None, Field(description="Pairs of sequences, ref and alt")
     ] = None
-    strands: Annotated[StrictInt | None, Field(ge=1, le=2)] = None
-    shifts: Annotated[list[StrictInt] | None, Field(min_length=1, max_length=_MAX_SHIFTS)] = None
+    strands: Strands = None
+    shifts: Shifts = None
     coverage: Annotated[float | None, Field(gt=0, lt=1)] = None
 
     @model_validator(mode="after")
@@ -84,12 +95,13 @@ class ScoreRequest(Body):
 
     def options(self, defaults: ScoringOptions) -> ScoringOptions:
         """Return the scoring options with the defaults filled in."""
-        return ScoringOptions(
+        if not (self.strands or self.shifts or self.coverage):
+            return defaults
+        return replace(
+            defaults,
             strands=self.strands or defaults.strands,
             shifts=tuple(self.shifts) if self.shifts else defaults.shifts,
-            anchorings=defaults.anchorings,
             coverage=self.coverage or defaults.coverage,
-            batch_size=defaults.batch_size,
         )
 
 
@@ -127,8 +139,8 @@ class ScoredItem(BaseModel):
     normalised: Annotated[
         str | None,
         Field(
-            description="pos:ref:alt, pos 1-based, left-aligned and parsimonious: the same for every"
-            " spelling of one change; null for sequence pairs and where there is no score"
+            description="pos:ref:alt, pos 1-based, left-aligned and parsimonious: the same for"
+            " every spelling of one change; null for sequence pairs and where there is no score"
         ),
     ]
     targets: Annotated[
@@ -147,52 +159,106 @@ class ScoreResponse(BaseModel):
     ]
     results: list[ScoredItem]
 
-    @staticmethod
-    def content(
-        items: Sequence[VariantBody | SequencePair],
-        scores: Scores,
-        *,
-        targets: Sequence[str],
-        provenance: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        """Return the response for N inputs as JSON types, without any NaN."""
-        names = [field.name for field in EFFECT_FIELDS]
-        results = [
-            {
-                "index": index,
-                "id": item.id,
-                "status": status.value,
-                "reason": None if status is Status.OK else status.reason,
-                "normalised": None if form == NOT_NORMALISED else form,
-                "targets": {
-                    target: {
-                        name: None if value != value else value  # noqa: PLR0124  (NaN)
-                        for name, value in zip(names, values, strict=True)
-                    }
-                    | {"calibrated": calibrated}
-                    for target, values, calibrated in zip(
-                        targets, rows, scores.calibrated, strict=True
-                    )
-                }
-                if status is Status.OK
-                else None,
-            }
-            for index, (item, status, form, rows) in enumerate(
-                zip(
-                    items,
-                    scores.status,
-                    scores.normalised,
-                    numbers(scores.effects).tolist(),
-                    strict=True,
-                )
-            )
-        ]
-        return {
-            "provenance": dict(provenance),
-            "calibrated": any(scores.calibrated),
-            "calibrated_targets": list(compress(targets, scores.calibrated)),
-            "results": results,
-        }
+
+class SequenceBody(Body):
+    """A plain sequence of at most one window."""
+
+    sequence: Annotated[str, Field(min_length=1, description="Letters ACGTN, either case")]
+    id: ItemId | None = None
+
+
+class SequencesRequest(Body):
+    """Sequences whose activity is asked for."""
+
+    model: ModelName = None
+    sequences: Annotated[
+        list[SequenceBody],
+        Field(description="Shorter ones are placed in the middle of the window, N on both sides"),
+    ]
+    strands: Strands = None
+
+
+class TargetActivity(BaseModel):
+    """Activity of a sequence on one target, log2(RNA/DNA); null where it is not defined."""
+
+    activity: Annotated[float, Field(description="Mean of mu over members and strands")]
+    epistemic: Annotated[
+        float | None, Field(description="Standard deviation over the members of the ensemble")
+    ]
+    sigma: Annotated[
+        float, Field(description="Standard deviation of one measurement as the model sees it")
+    ]
+
+
+class SequenceItem(BaseModel):
+    """Outcome for one sequence."""
+
+    index: Annotated[int, Field(description="0-based place of the input in the request")]
+    id: str | None
+    status: Status
+    reason: Annotated[str | None, Field(description="Why there is no number; null where there is")]
+    targets: dict[str, TargetActivity] | None
+
+
+class SequencesResponse(BaseModel):
+    """One outcome per sequence, in order, and what made them."""
+
+    provenance: dict[str, Any]
+    results: list[SequenceItem]
+
+
+class SaturationRequest(Body):
+    """A region of which every single-base change is asked for."""
+
+    contig: Contig
+    start: Annotated[StrictInt, Field(ge=1, le=MAX_POS, description="1-based, first position")]
+    end: Annotated[StrictInt, Field(ge=1, le=MAX_POS, description="1-based, last position")]
+    model: ModelName = None
+    strands: Strands = None
+    shifts: Shifts = None
+
+    @model_validator(mode="after")
+    def _is_forwards(self) -> Self:
+        if self.end < self.start:
+            raise ValueError("end must not be less than start")
+        return self
+
+    def options(self, defaults: ScoringOptions) -> ScoringOptions:
+        """Return the scoring options with the defaults filled in."""
+        return replace(
+            defaults,
+            strands=self.strands or defaults.strands,
+            shifts=tuple(self.shifts) if self.shifts else defaults.shifts,
+        )
+
+
+Rows = Annotated[
+    list[list[float | None]],
+    Field(
+        description="One row per position, one number per base ACGT; null for the reference's own"
+        " base and at N"
+    ),
+]
+
+
+class TargetMap(BaseModel):
+    """Effects of all changes on one target, log2(RNA/DNA)."""
+
+    effect: Rows
+    sd: Rows
+    calibrated: Annotated[bool, Field(description=_CALIBRATED)]
+
+
+class SaturationResponse(BaseModel):
+    """Effects of every single-base change of a region."""
+
+    provenance: dict[str, Any]
+    contig: Annotated[str, Field(description="As the reference spells it")]
+    start: int
+    end: int
+    sequence: Annotated[str, Field(description="Bases of the reference, upper case")]
+    alts: Annotated[str, Field(description="Order of the bases in a row")]
+    targets: dict[str, TargetMap]
 
 
 class Headline(BaseModel):
@@ -236,9 +302,24 @@ class ModelSummary(BaseModel):
 class Limits(BaseModel):
     """What one request may ask for."""
 
-    max_items: int
+    max_items: Annotated[int, Field(description="Items of a request")]
+    max_stream_items: Annotated[
+        int, Field(description="Items of a request whose answer is asked for as NDJSON")
+    ]
+    max_region: Annotated[int, Field(description="Positions of a saturation request")]
     max_body_bytes: int
+    max_waiting_sequences: Annotated[
+        int, Field(description="Sequences in progress before requests are refused with 503")
+    ]
+    timeout: Annotated[
+        float, Field(description="Seconds until 504, unless X-Timeout-Seconds says otherwise")
+    ]
     max_shifts: int = _MAX_SHIFTS
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Self:
+        """Pick them from settings of the same names."""
+        return cls.model_validate(settings)
 
 
 class ModelList(BaseModel):
@@ -256,9 +337,13 @@ class ReadyModel(BaseModel):
 
 
 class Ready(BaseModel):
-    """The service answers requests."""
+    """Whether the service answers requests, and where."""
 
-    status: str = "ready"
+    status: Annotated[
+        Literal["ready", "draining", "failing"],
+        Field(description="draining: it is shutting down; failing: a model's last run failed"),
+    ]
+    device: Annotated[str, Field(description="What was asked for: auto, cpu or cuda")]
     models: list[ReadyModel]
     reference: Annotated[str | None, Field(description="File name of the reference")]
     assembly: str | None

@@ -135,8 +135,7 @@ class Scorer:
 
     def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> Scores:
         """Score (ref, alt) sequences of at most W bases, each placed in the middle of a window."""
-        width = self.model.info.window
-        return self._score(pairs, lambda some: cut_pairs(some, width, self._passes), has_place=False)
+        return self._score(pairs, self.cut_pairs, has_place=False)
 
     def cut(self, variants: Sequence[Variant]) -> Windows:
         """Check variants and cut their windows: the first of the three stages of `score`.
@@ -155,6 +154,10 @@ class Scorer:
             self._passes,
             self.options.anchorings,
         )
+
+    def cut_pairs(self, pairs: Sequence[tuple[str, str]]) -> Windows:
+        """Check pairs and cut their windows: the first stage of `score_pairs`."""
+        return cut_pairs(pairs, self.model.info.window, self._passes)
 
     def predict(self, windows: Windows) -> Predictions:
         """Run the model on the sequences, in batches of the options' size: the second stage."""

@@ -23,6 +23,8 @@ from service.session import Device
 
 ENV_PREFIX = "VARSIGMA_"
 
+MAX_TIMEOUT = 3600
+
 _SCORING = ScoringOptions()
 # Kubernetes sets VARSIGMA_PORT=tcp://10.0.0.1:8000 in the pods beside a Service named varsigma.
 _SERVICE_LINK = "tcp://"
@@ -87,7 +89,53 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     max_body_bytes: int = Field(8 << 20, ge=1, description="largest request body")
     max_items: int = Field(1000, ge=1, description="most variants or sequence pairs per request")
-    max_waiting: int = Field(64, ge=1, description="requests in progress before new ones get 503")
+    game_max_body_bytes: int = Field(
+        128 << 20, ge=1, description="largest body of a GAME request, /predict"
+    )
+    organization: str = Field(
+        "not stated", min_length=1, description="who runs the service, for /service-info"
+    )
+    organization_url: str = Field(
+        "about:blank", pattern="^[A-Za-z][A-Za-z0-9+.-]*:", description="their URL"
+    )
+    body_timeout: float = Field(
+        60, gt=0, description="seconds that the body of a request may take to arrive"
+    )
+    keys: Path | None = Field(
+        None, description="file of API keys; without it, no key is needed and nothing is counted"
+    )
+    metrics: Literal["open", "key", "off"] = Field(
+        "open", description="/metrics for everybody (open), for API keys (key) or nobody (off)"
+    )
+    cors_origins: Names = Field(
+        (), description="origins whose pages may call the service, such as https://a.org, or *"
+    )
+    max_stream_items: int = Field(
+        100_000, ge=1, description="most items of a request that is answered as NDJSON"
+    )
+    max_region: int = Field(3000, ge=1, description="most positions of a saturation request")
+    max_waiting_sequences: int = Field(
+        16_384, ge=1, description="sequences in progress before requests get 503"
+    )
+    max_long: int = Field(
+        4, ge=1, description="long calls (streams, saturation, GAME) at once before 503"
+    )
+    micro_batch: int | None = Field(
+        None,
+        ge=1,
+        description="sequences of all requests in one run; default: 16 on the CPU, 256 on CUDA",
+    )
+    timeout: float = Field(
+        30, gt=0, le=MAX_TIMEOUT, description="seconds until 504, unless a request says otherwise"
+    )
+    drain_delay: float = Field(
+        2,
+        ge=0,
+        description="seconds from SIGTERM, when /health/ready says 503, to the end of service",
+    )
+    drain_timeout: float = Field(
+        30, ge=0, description="seconds that accepted requests have to finish after that"
+    )
     debug: bool = Field(False, description="show tracebacks")
 
     @classmethod

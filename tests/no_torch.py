@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+# Modules of extras, and what they need.
+EXTRAS = {"service.client": "httpx2", "service.remote": "httpx2"}
 FORBIDDEN = ("lightning", "onnx", "pandas", "pyarrow", "scipy", "sklearn", "torch")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -45,7 +47,12 @@ def main() -> None:
         sys.exit(f"this environment has {', '.join(present)}; use the base install")
 
     service = importlib.import_module("service")
-    modules = [found.name for found in pkgutil.walk_packages(service.__path__, "service.")]
+    missing = tuple(name for name, needed in EXTRAS.items() if not find_spec(needed))
+    modules = [
+        found.name
+        for found in pkgutil.walk_packages(service.__path__, "service.")
+        if not found.name.startswith(missing)
+    ]
     for name in modules:
         importlib.import_module(name)
 

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2 as httpx
@@ -16,12 +18,11 @@ from hypothesis import strategies as st
 
 from service import examples
 from service.app import create_app
-from service.engine import Engine
-from service.errors import ModelContractError, ModelNotFoundError, OverloadedError, Status
+from service.batcher import Lane
+from service.errors import ModelContractError, ModelNotFoundError, Status
 from service.fields import numbers
 from service.reference import Reference
-from service.registry import Registry
-from service.schemas import ScoreRequest, SequencePair
+from service.registry import Model, Registry
 from service.scoring import Scorer
 from service.settings import Settings
 from service.variants import Variant
@@ -136,7 +137,8 @@ def test_every_input_has_one_result_with_its_status(client):
 def test_options_are_taken_and_reported(client):
     answer = score(client, sequences=[PAIR], strands=1, shifts=[-2, 0, 2], coverage=0.5)
     assert answer["provenance"]["options"] == {
-        "strands": 1, "shifts": [-2, 0, 2], "coverage": 0.5, "batch_size": 256,
+        "strands": 1, "shifts": [-2, 0, 2], "anchorings": ["left", "right"], "coverage": 0.5,
+        "batch_size": 256,
     }  # fmt: skip
     wide = score(client, sequences=[PAIR], strands=1, shifts=[-2, 0, 2], coverage=0.9)
     narrow_, wide_ = (a["results"][0]["targets"]["K562"] for a in (answer, wide))
@@ -199,7 +201,10 @@ def test_models_are_listed_with_the_limits(client):
     body = client.get("/v1/models").json()
     assert [model["name"] for model in body["models"]] == ["sum", "sum_one"]
     assert body["models"][0]["targets"] == ["K562", "HepG2"]
-    assert body["limits"] == {"max_items": MAX_ITEMS, "max_body_bytes": MAX_BODY, "max_shifts": 9}
+    assert body["limits"] == {
+        "max_items": MAX_ITEMS, "max_stream_items": 100_000, "max_region": 3000,
+        "max_body_bytes": MAX_BODY, "max_waiting_sequences": 16_384, "timeout": 30, "max_shifts": 9,
+    }  # fmt: skip
 
 
 def test_a_card_is_served_whole(client, toy_models_dir):
@@ -335,6 +340,8 @@ def test_an_unknown_route(client, path):
 
 ROUTES = {
     "/v1/score": "POST",
+    "/v1/sequences": "POST",
+    "/v1/saturation": "POST",
     "/v1/models": "GET",
     "/v1/models/sum": "GET",
     "/health/live": "GET",
@@ -413,20 +420,22 @@ def asgi(app: FastAPI, receive) -> list[dict]:
     async def send(message) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",
-        "path": "/v1/score", "raw_path": b"/v1/score", "query_string": b"", "headers": [],
-        "root_path": "", "scheme": "http", "server": ("test", 80), "client": ("test", 1),
-    }  # fmt: skip
-    asyncio.run(app(scope, receive, send))
+    asyncio.run(app(SCOPE, receive, send))
     return sent
+
+
+SCOPE = {
+    "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",
+    "path": "/v1/score", "raw_path": b"/v1/score", "query_string": b"", "headers": [],
+    "root_path": "", "scheme": "http", "server": ("test", 80), "client": ("test", 1),
+}  # fmt: skip
 
 
 def test_a_bug_says_nothing_of_its_insides(client, monkeypatch):
     def broken(*_):
         raise RuntimeError("secret /path")
 
-    monkeypatch.setattr(Scorer, "score_pairs", broken)
+    monkeypatch.setattr(Scorer, "cut_pairs", broken)
     response = client.post("/v1/score", json={"sequences": [PAIR]})
     assert_error(response, 500)
     assert "secret" not in response.text
@@ -436,70 +445,357 @@ def test_a_bug_says_nothing_of_its_insides(client, monkeypatch):
 
 def test_a_queue_that_is_full(toy_models_dir, monkeypatch):
     release, started = threading.Event(), threading.Event()
-    original = Scorer.score_pairs
+    app = create_app(settings(toy_models_dir, model="sum", max_waiting_sequences=6))
+    original = Model.run
 
-    def slow(self, pairs):
+    def slow(self, bases):
         started.set()
         assert release.wait(30)
-        return original(self, pairs)
+        return original(self, bases)
 
-    monkeypatch.setattr(Scorer, "score_pairs", slow)
-    app = create_app(settings(toy_models_dir, max_waiting=1))
+    monkeypatch.setattr(Model, "run", slow)
 
     async def scenario() -> tuple[httpx.Response, ...]:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            body = {"sequences": [PAIR]}
+            body = {"sequences": [PAIR]}  # four sequences
             first = asyncio.create_task(client.post("/v1/score", json=body))
             while not started.is_set():
                 await asyncio.sleep(0.01)
-            # The loop answers while the worker is busy.
+            # The loop answers while the model runs.
             live = await client.get("/health/live")
             second = await client.post("/v1/score", json=body)
+            half = asyncio.create_task(client.post("/v1/score", json=body | {"strands": 1}))
+            await asyncio.sleep(0.05)
             release.set()
-            return await first, live, second, await client.post("/v1/score", json=body)
+            return await first, live, second, await half, await client.post("/v1/score", json=body)
 
-    first, live, second, third = asyncio.run(scenario())
-    assert (first.status_code, live.status_code, third.status_code) == (200, 200, 200)
-    assert_error(second, 503, "try again")
+    first, live, second, *others = asyncio.run(scenario())
+    assert [response.status_code for response in (first, live, *others)] == [200] * 4
+    assert assert_error(second, 503, "try again") == {"limit": 6, "waiting": 4}
     assert int(second.headers["retry-after"]) > 0
+    app.state.engine.close()
 
 
-def test_a_request_given_up_holds_its_place_while_its_job_runs(toy_models_dir, monkeypatch):
-    release, started = threading.Event(), threading.Event()
-    original = Scorer.score_pairs
+def test_a_client_that_leaves_frees_its_place(toy_models_dir, monkeypatch):
+    """What it asked for does not run, and the next one is admitted."""
+    release, started, n_run = threading.Event(), threading.Event(), []
+    app = create_app(settings(toy_models_dir, model="sum", max_waiting_sequences=8))
+    original = Model.run
 
-    def slow(self, pairs):
+    def slow(self, bases):
+        n_run.append(len(bases))
         started.set()
         assert release.wait(30)
-        return original(self, pairs)
+        return original(self, bases)
 
-    monkeypatch.setattr(Scorer, "score_pairs", slow)
-    engine = Engine(settings(toy_models_dir, max_waiting=2))
-    request = ScoreRequest(sequences=[SequencePair(**PAIR)])
+    monkeypatch.setattr(Model, "run", slow)
+    content = json.dumps({"sequences": [PAIR]}).encode()
+
+    async def post(gone: asyncio.Event) -> list[dict]:
+        pending = [{"type": "http.request", "body": content}]
+
+        async def receive() -> dict:
+            if pending:
+                return pending.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        sent: list[dict] = []
+
+        async def send(message) -> None:
+            sent.append(message)
+
+        await app(SCOPE | {"headers": [(b"content-type", b"application/json")]}, receive, send)
+        return sent
 
     async def scenario() -> None:
-        running = asyncio.create_task(engine.score(request))
+        stays, leaves = asyncio.Event(), asyncio.Event()
+        first = asyncio.create_task(post(stays))
         while not started.is_set():
             await asyncio.sleep(0.01)
-        queued = asyncio.create_task(engine.score(request))
-        await asyncio.sleep(0)
-        running.cancel()
-        await asyncio.wait([running])
-        with pytest.raises(OverloadedError):
-            await engine.score(request)
-        # A job that has not begun never will, so it gives its place back at once.
-        queued.cancel()
-        await asyncio.wait([queued])
-        last = asyncio.create_task(engine.score(request))
-        await asyncio.sleep(0)
-        assert not last.done()
+        second = asyncio.create_task(post(leaves))
+        await asyncio.sleep(0.05)
+        # Four looks at the pair; its two strands share a sequence.
+        assert app.state.engine.batchers["sum"].depth(Lane.INTERACTIVE) == 3
+        assert (await post(stays))[0]["status"] == 503
+        leaves.set()
+        assert (await second)[0]["status"] == 499
+        assert app.state.engine.batchers["sum"].depth(Lane.INTERACTIVE) == 0
+        third = asyncio.create_task(post(stays))
+        await asyncio.sleep(0.05)
         release.set()
-        assert json.loads(await last)["results"][0]["status"] == "ok"
+        assert [(await one)[0]["status"] for one in (first, third)] == [200, 200]
 
     asyncio.run(scenario())
-    engine.close()
-    assert [engine._places.acquire(blocking=False) for _ in range(3)] == [True, True, False]
+    assert n_run == [3, 3]
+    app.state.engine.close()
+
+
+def test_under_overload_nothing_is_parsed_to_be_refused(client, app):
+    with ExitStack() as held:
+        for batcher in app.state.engine.batchers.values():
+            held.enter_context(batcher.admitted(batcher.max_waiting, None))
+        for path in ("/v1/score", "/v1/sequences"):
+            response = client.post(path, content=b"{")
+            assert_error(response, 503, "try again")
+            assert int(response.headers["retry-after"]) > 0
+        assert_error(client.get("/v1/score"), 405)
+        assert_error(client.post("/v1/saturation", json={}), 422)
+        assert client.get("/v1/models").status_code == 200
+    assert score(client, sequences=[PAIR])["results"]
+
+
+def test_a_model_that_is_full_leaves_the_others_alone(client, app):
+    batcher = app.state.engine.batchers["sum"]
+    with batcher.admitted(batcher.max_waiting, None):
+        full = client.post("/v1/score", json={"model": "sum", "sequences": [PAIR]})
+        assert_error(full, 503)
+        assert score(client, model="sum_one", sequences=[PAIR])["results"]
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "4000", ""])
+def test_a_timeout_that_is_no_time(client, value):
+    headers = {"x-timeout-seconds": value}
+    response = client.post("/v1/score", json={"sequences": [PAIR]}, headers=headers)
+    assert_error(response, 422, "X-Timeout-Seconds")
+
+
+def test_a_deadline(toy_models_dir, monkeypatch):
+    with TestClient(create_app(settings(toy_models_dir, model="sum", timeout=0.2))) as client:
+        body = {"sequences": [PAIR]}
+        assert client.post("/v1/score", json=body).status_code == 200
+        original = Model.run
+        monkeypatch.setattr(Model, "run", lambda *given: time.sleep(0.4) or original(*given))
+        assert_error(client.post("/v1/score", json=body), 504, kind="deadline_exceeded")
+        patient = client.post("/v1/score", json=body, headers={"x-timeout-seconds": "20"})
+        assert patient.status_code == 200
+
+
+# --- many, and long ------------------------------------------------------------------------------
+
+
+def test_requests_together_get_what_each_gets_alone(client, app):
+    bodies = [
+        {"variants": [SNV | {"id": str(number)}, SNV | {"pos": 30 + number, "alt": "T"}]}
+        for number in range(6)
+    ]
+    bodies += [{"sequences": [PAIR]}, {"sequences": [PAIR | {"alt": "ACG"}], "strands": 1}]
+    bodies += [{"variants": [SNV], "coverage": 0.5}, {"variants": [], "model": "sum_one"}]
+    alone = [score(client, **body) for body in bodies]
+
+    async def scenario() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as together:
+            return await asyncio.gather(
+                *(together.post("/v1/score", json=body) for body in bodies * 4)
+            )
+
+    for number, response in enumerate(asyncio.run(scenario())):
+        assert response.json() == alone[number % len(bodies)]
+
+
+def lines_of(response: httpx.Response) -> list[dict]:
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+LINES = {"accept": "application/x-ndjson"}
+
+
+def test_a_long_list_is_streamed(toy_models_dir, tiny_fasta):
+    given = settings(toy_models_dir, reference=tiny_fasta, max_items=200, max_body_bytes=1 << 20)
+    with TestClient(create_app(given)) as client:
+        variants = [SNV | {"id": str(number), "pos": 1 + number % 103} for number in range(200)]
+        whole = score(client, variants=variants)
+        too_many = client.post("/v1/score", json={"variants": variants * 2})
+        assert_error(too_many, 413, "application/x-ndjson")
+        head, *results = lines_of(
+            client.post("/v1/score", json={"variants": variants * 2}, headers=LINES)
+        )
+    assert head | {"results": whole["results"]} == whole
+    assert [result["index"] for result in results] == list(range(400))
+    for result, expected in zip(results, whole["results"] * 2, strict=True):
+        assert result | {"index": 0} == expected | {"index": 0}
+
+
+def test_limits_of_streams(toy_models_dir):
+    given = settings(toy_models_dir, max_stream_items=3, max_items=2)
+    with TestClient(create_app(given)) as client:
+        response = client.post("/v1/score", json={"sequences": [PAIR] * 4}, headers=LINES)
+        assert assert_error(response, 413) == {"limit": 3, "given": 4}
+        assert len(lines_of(client.post("/v1/score", json={"sequences": []}, headers=LINES))) == 1
+
+
+def test_a_stream_that_fails_says_so_in_its_last_line(toy_models_dir, monkeypatch):
+    with TestClient(create_app(settings(toy_models_dir, model="sum"))) as client:
+        original = Model.run
+        monkeypatch.setattr(Model, "run", lambda *given: time.sleep(0.5) or original(*given))
+        headers = LINES | {"x-timeout-seconds": "0.2"}
+        head, last = lines_of(client.post("/v1/score", json={"sequences": [PAIR]}, headers=headers))
+        assert "provenance" in head
+        assert last["error"]["type"] == "deadline_exceeded"
+
+
+def test_places_for_long_calls_are_few(app):
+    engine = app.state.engine
+    with TestClient(app) as client, ExitStack() as held:
+        for _ in range(engine.settings.max_long):
+            held.enter_context(engine.long_place())
+        region = {"contig": "chr1", "start": 40, "end": 42}
+        for path, body in (("score", {"sequences": [PAIR]}), ("saturation", region)):
+            response = client.post(f"/v1/{path}", json=body, headers=LINES)
+            assert_error(response, 503, "long calls")
+            assert int(response.headers["retry-after"]) > 0
+        assert score(client, sequences=[PAIR])["results"], "the others go on"
+
+
+# --- sequences -----------------------------------------------------------------------------------
+
+
+def test_activity_of_sequences(client):
+    texts = ["ACGT", "acgtn" * 4, "A" * 21, "AXC", "G"]
+    response = client.post(
+        "/v1/sequences", json={"sequences": [{"sequence": text, "id": text} for text in texts]}
+    )
+    results = response.json()["results"]
+    statuses = ["ok", "ok", "allele_too_long", "non_acgtn", "ok"]
+    assert [result["status"] for result in results] == statuses
+    assert [result["id"] for result in results] == texts
+    assert results[2]["reason"] == "the sequence is longer than the model's window"
+    assert results[2]["targets"] is results[3]["targets"] is None
+    # ACGT is its own reverse complement and starts at index 8 of 20: weights 9 to 12.
+    mean = 9 * 1 + 10 * 2 + 11 * 4 + 12 * 8
+    found = results[0]["targets"]["HepG2"]
+    # Members scale by 1, 2 and 3, HepG2 by 2; sigma is scale / 4 x (1 + one G).
+    assert found["activity"] == pytest.approx(mean * 2 * 2)
+    assert found["epistemic"] == pytest.approx(mean * 2)
+    assert found["sigma"] == pytest.approx(np.sqrt(np.mean(np.square([1, 2, 3]))))
+    assert response.json()["provenance"]["calibrated"] is False
+
+
+def test_activity_of_one_strand_and_of_one_member(client):
+    def activity(text, **options):
+        body = {"sequences": [{"sequence": text}], **options}
+        return client.post("/v1/sequences", json=body).json()["results"][0]["targets"]["K562"]
+
+    assert activity("A", strands=1, model="sum_one")["activity"] == 10
+    assert activity("A", model="sum_one")["activity"] == (10 * 1 + 11 * 8) / 2
+    assert activity("A", model="sum_one")["epistemic"] is None
+    assert activity("AC", strands=1, model="sum_one")["activity"] == 10 * 1 + 11 * 2
+
+
+def test_limits_of_sequences(client):
+    many = [{"sequence": "A"}] * (MAX_ITEMS + 1)
+    assert_error(client.post("/v1/sequences", json={"sequences": many}), 413, str(MAX_ITEMS))
+    assert client.post("/v1/sequences", json={"sequences": []}).json()["results"] == []
+    assert_error(client.post("/v1/sequences", json={"sequences": ["A"]}), 422, "sequences.0")
+
+
+# --- saturation ----------------------------------------------------------------------------------
+
+
+def test_every_change_of_a_region(client):
+    body = {"contig": "1", "start": 31, "end": 45}
+    answer = client.post("/v1/saturation", json=body).json()
+    assert (answer["contig"], answer["start"], answer["end"]) == ("chr1", 31, 45)
+    assert (answer["sequence"], answer["alts"]) == (CHR1[30:45], "ACGT")
+    variants = [
+        {"contig": "chr1", "pos": pos, "ref": CHR1[pos - 1], "alt": alt}
+        for pos in range(31, 46)
+        for alt in "ACGT"
+    ]
+    scored = [
+        result
+        for first in range(0, len(variants), MAX_ITEMS)
+        for result in score(client, variants=variants[first : first + MAX_ITEMS])["results"]
+    ]
+    for target in ("K562", "HepG2"):
+        for number, result in enumerate(scored):
+            place, alt = divmod(number, 4)
+            for name in ("effect", "sd"):
+                found = answer["targets"][target][name][place][alt]
+                if answer["sequence"][place] == "ACGT"[alt] or answer["sequence"][place] == "N":
+                    assert found is None
+                else:
+                    assert found == pytest.approx(result["targets"][target][name])
+    head, *lines = lines_of(client.post("/v1/saturation", json=body, headers=LINES))
+    assert head.keys() == answer.keys() - {"targets"}
+    assert lines == [{key: answer[key] for key in answer if key != "provenance"}]
+
+
+def test_a_region_in_parts(client, monkeypatch):
+    body = {"contig": "chr1", "start": 1, "end": 103, "strands": 1, "shifts": [0, 3]}
+    whole = client.post("/v1/saturation", json=body).json()
+    assert len(whole["targets"]["K562"]["effect"]) == 103
+    _, *lines = lines_of(client.post("/v1/saturation", json=body, headers=LINES))
+    assert [(line["start"], line["end"]) for line in lines] == [(1, 64), (65, 103)]
+    for name in ("effect", "sd"):
+        joined = [row for line in lines for row in line["targets"]["K562"][name]]
+        assert joined == whole["targets"]["K562"][name]
+    assert "".join(line["sequence"] for line in lines) == whole["sequence"] == CHR1
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "part"),
+    [
+        ({"contig": "chr9"}, 422, "no contig"), ({"start": 100, "end": 104}, 422, "known sequence"),
+        ({"end": 39}, 422, "end must not be less"), ({"start": 0}, 422, "start"),
+        ({"end": 5000}, 413, "3000"), ({"shifts": [50]}, 422, "window of 20"),
+        ({"model": "dh8"}, 404, "dh8"),
+    ],
+)  # fmt: skip
+def test_regions_that_cannot_be_scored(client, change, code, part):
+    body = {"contig": "chr1", "start": 40, "end": 42} | change
+    assert_error(client.post("/v1/saturation", json=body), code, part)
+
+
+def test_a_region_needs_a_reference(toy_models_dir):
+    with TestClient(create_app(settings(toy_models_dir))) as client:
+        body = {"contig": "chr1", "start": 1, "end": 2}
+        assert_error(client.post("/v1/saturation", json=body), 422, "no reference")
+
+
+# --- health --------------------------------------------------------------------------------------
+
+
+def test_not_ready(client, app, monkeypatch):
+    engine = app.state.engine
+    engine.batchers["sum"].is_failing = True
+    response = client.get("/health/ready")
+    assert (response.status_code, response.json()["status"]) == (503, "failing")
+    engine.batchers["sum"].is_failing = False
+    assert client.get("/health/ready").status_code == 200
+    engine.is_draining = True
+    response = client.get("/health/ready")
+    assert (response.status_code, response.json()["status"]) == (503, "draining")
+    assert client.get("/health/live").status_code == 200
+    assert score(client, sequences=[PAIR])["results"], "what comes is still answered"
+
+
+def test_a_service_for_cuda_is_not_ready_on_anything_else(app, client):
+    app.state.engine.settings = app.state.engine.settings.model_copy(update={"device": "cuda"})
+    response = client.get("/health/ready")
+    assert (response.status_code, response.json()["status"]) == (503, "failing")
+    assert response.json()["models"][0]["providers"] == ["CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize("path", [path for path, method in ROUTES.items() if method == "GET"])
+def test_head_is_get_without_its_body(client, path):
+    head, get = client.head(path), client.get(path)
+    assert head.status_code == get.status_code == 200
+    assert head.content == b""
+    assert head.headers["content-length"] == str(len(get.content))
+
+
+def test_head_of_a_route_without_get(client):
+    response = client.head("/v1/score")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert client.head("/v1/nowhere").status_code == 404
+
+
+# --- the start -----------------------------------------------------------------------------------
 
 
 def test_a_service_that_cannot_work_does_not_start(tmp_path, toy_models_dir):
@@ -563,6 +859,26 @@ def test_every_request_example_is_answered(dh7_client, name):
     assert len(answer["results"]) == len(body.get("variants") or body["sequences"])
 
 
+@pytest.mark.parametrize(
+    ("path", "requests", "known"),
+    [
+        ("/v1/sequences", examples.SEQUENCES_REQUESTS, examples.SEQUENCES_RESPONSE),
+        ("/v1/saturation", examples.SATURATION_REQUESTS, examples.SATURATION_RESPONSE),
+    ],
+)
+def test_the_other_examples_are_answered_as_they_say(tmp_path, path, requests, known):
+    write_model(tmp_path, SumModel(width=200), name="dh7")
+    fasta = Path(__file__).parents[2] / "examples" / "chr17.hg19.part.fa"
+    with TestClient(create_app(settings(tmp_path, reference=fasta))) as client:
+        for example in requests.values():
+            response = client.post(path, json=example["value"])
+            assert response.status_code == 200, response.text
+            assert response.json().keys() == known.keys()
+            real = response.json().get("results", [{}])[0] or response.json()["targets"]["K562"]
+            shown = known.get("results", [{}])[0] or known["targets"]["K562"]
+            assert real.keys() == shown.keys()
+
+
 def test_examples_of_variants_lie_on_the_example_slice(tmp_path):
     root = Path(__file__).parents[2]
     write_model(tmp_path, SumModel(width=200), name="dh7")
@@ -598,16 +914,16 @@ def test_response_examples_look_like_the_real_answers(dh7_client):
 
 def test_the_page_documents_every_route_with_examples_limits_and_the_error_shape(client):
     spec = client.get("/openapi.json").json()
-    assert set(spec["paths"]) == {path.replace("/sum", "/{name}") for path in ROUTES}
     assert f"{MAX_ITEMS} items" in spec["info"]["description"]
-    for path, operations in spec["paths"].items():
-        for operation in operations.values():
+    for path in {path.replace("/sum", "/{name}") for path in ROUTES}:
+        for operation in spec["paths"][path].values():
             ok = operation["responses"]["200"]["content"]["application/json"]
             assert "example" in ok or path == "/health/live"
             for code, response in operation["responses"].items():
                 if code != "200":
                     schema = response["content"]["application/json"]["schema"]
-                    assert schema["$ref"].endswith("/ErrorBody"), (path, code)
+                    is_state = (path, code) == ("/health/ready", "503")
+                    assert schema["$ref"].endswith("/Ready" if is_state else "/ErrorBody")
     body = spec["paths"]["/v1/score"]["post"]["requestBody"]["content"]["application/json"]
     assert body["examples"].keys() == examples.SCORE_REQUESTS.keys()
     assert resolve(body["schema"], spec)["additionalProperties"] is False

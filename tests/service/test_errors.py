@@ -10,12 +10,19 @@ from service.errors import ServiceError, Status
 PUBLIC = {
     "DecodingError": (400, "decoding_error"),
     "ModelNotFoundError": (404, "model_not_found"),
+    "UnauthorisedError": (401, "unauthorised"),
+    "NotFoundError": (404, "not_found"),
+    "MethodNotAllowedError": (405, "method_not_allowed"),
+    "BodyTimeoutError": (408, "body_timeout"),
     "RequestTooLargeError": (413, "request_too_large"),
+    "EncodingError": (415, "encoding"),
     "ValidationError": (422, "validation_error"),
     "InputFileError": (422, "input_file"),
+    "RateLimitedError": (429, "rate_limited"),
     "ModelContractError": (500, "model_contract"),
     "DeviceError": (500, "device"),
     "OverloadedError": (503, "overloaded"),
+    "DeadlineError": (504, "deadline_exceeded"),
 }
 
 

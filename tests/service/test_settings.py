@@ -25,7 +25,12 @@ EXAMPLES = {
     "models": "m", "model": "dh7,mse", "reference": "r.fa", "assembly": "GRCh38", "device": "cpu",
     "threads": "3", "strands": "1", "shifts": "0, -10,10", "coverage": "0.5", "batch_size": "7",
     "mismatch_share": "0.2", "host": "0.0.0.0", "port": "1", "max_body_bytes": "5",
-    "max_items": "6", "max_waiting": "8", "debug": "1",
+    "max_items": "6", "max_stream_items": "7", "max_region": "8", "max_waiting_sequences": "9",
+    "max_long": "2", "micro_batch": "3", "timeout": "4", "drain_delay": "1", "drain_timeout": "6",
+    "debug": "1",
+    "game_max_body_bytes": "9", "organization": "an institute",
+    "organization_url": "https://a.org",
+    "body_timeout": "5", "keys": "keys.jsonl", "metrics": "key", "cors_origins": "https://a.org",
 }  # fmt: skip
 
 
@@ -46,6 +51,7 @@ def test_every_setting_is_read_from_its_variable(monkeypatch):
         ("assembly", "hg19"), ("device", "gpu"), ("threads", "0"), ("strands", "3"),
         ("shifts", "a"), ("shifts", "1,1"), ("shifts", ","), ("coverage", "1"),
         ("coverage", "nan"), ("batch_size", "-1"), ("port", "70000"), ("model", "a,a"),
+        ("body_timeout", "0"), ("metrics", "maybe"), ("organization_url", "a.org"),
     ],
 )  # fmt: skip
 def test_a_bad_value_names_the_option_and_the_variable(monkeypatch, name, value):

@@ -1,0 +1,175 @@
+"""Core results -> JSON bytes of the HTTP interface, without any NaN.
+
+A list of results is written item by item, so that a long one does not hold the interpreter for
+itself while others wait.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any
+
+import numpy as np
+
+from service.activity import Activities
+from service.cutting import NOT_NORMALISED
+from service.effects import Floats
+from service.errors import Status
+from service.fields import EFFECT_FIELDS, numbers
+from service.saturation import ALTS, Map, Region
+from service.schemas import SequenceBody, SequencePair, VariantBody
+from service.scoring import Scores
+
+_NAMES = tuple(field.name for field in EFFECT_FIELDS)
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+# A status is worded for variants; of plain sequences, these two mean something narrower.
+_REASONS = {
+    Status.ALLELE_TOO_LONG: "the sequence is longer than the model's window",
+    Status.NON_ACGTN: "the sequence has a letter other than ACGTN",
+}
+
+
+def encoded(value: object) -> bytes:
+    """Return JSON, ASCII only."""
+    return _ENCODER.encode(value).encode()
+
+
+def score_head(
+    provenance: Mapping[str, Any], targets: Sequence[str], calibrated: Sequence[bool]
+) -> bytes:
+    """Return what stands beside the results of `/v1/score`, as a JSON object."""
+    return encoded(
+        {
+            "provenance": dict(provenance),
+            "calibrated": any(calibrated),
+            "calibrated_targets": list(compress(targets, calibrated)),
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one input, as JSON types."""
+
+    status: str
+    reason: str | None
+    normalised: str | None
+    targets: dict[str, dict[str, Any]] | None
+
+
+def score_outcomes(scores: Scores, targets: Sequence[str]) -> Iterator[Outcome]:
+    """Yield the outcome of each input."""
+    rows = numbers(scores.effects).tolist()
+    for status, form, row in zip(scores.status, scores.normalised, rows, strict=True):
+        if status is not Status.OK:
+            yield Outcome(status.value, status.reason, None, None)
+            continue
+        blocks = {
+            target: {
+                name: None if value != value else value  # noqa: PLR0124  (NaN)
+                for name, value in zip(_NAMES, values, strict=True)
+            }
+            for target, values in zip(targets, row, strict=True)
+        }
+        for block, calibrated in zip(blocks.values(), scores.calibrated, strict=True):
+            block["calibrated"] = calibrated
+        yield Outcome(status.value, None, None if form == NOT_NORMALISED else form, blocks)
+
+
+def score_results(
+    items: Sequence[VariantBody | SequencePair], outcomes: Iterator[Outcome], first: int = 0
+) -> Iterator[bytes]:
+    """Yield one JSON object per input.
+
+    Args:
+      items: N inputs.
+      outcomes: of the inputs, and perhaps of others after them.
+      first: index of the first input.
+    """
+    for index, item in enumerate(items, first):
+        outcome = next(outcomes)
+        yield encoded(
+            {
+                "index": index,
+                "id": item.id,
+                "status": outcome.status,
+                "reason": outcome.reason,
+                "normalised": outcome.normalised,
+                "targets": outcome.targets,
+            }
+        )
+
+
+def sequence_results(
+    items: Sequence[SequenceBody],
+    status: Sequence[Status],
+    found: Activities,
+    targets: Sequence[str],
+) -> Iterator[bytes]:
+    """Yield one JSON object per sequence."""
+    values = np.stack((found.activity, found.epistemic, found.sigma), axis=-1)
+    for index, (item, state, row) in enumerate(zip(items, status, values.tolist(), strict=True)):
+        blocks = None
+        if state is Status.OK:
+            blocks = {
+                target: {
+                    "activity": activity,
+                    "epistemic": None if epistemic != epistemic else epistemic,  # noqa: PLR0124
+                    "sigma": sigma,
+                }
+                for target, (activity, epistemic, sigma) in zip(targets, row, strict=True)
+            }
+        reason = None if state is Status.OK else _REASONS.get(state, state.reason)
+        yield encoded(
+            {
+                "index": index,
+                "id": item.id,
+                "status": state.value,
+                "reason": reason,
+                "targets": blocks,
+            }
+        )
+
+
+def joined(head: bytes, results: Iterator[bytes]) -> bytes:
+    """Return a JSON object with one more key, `results`."""
+    return with_key(head, "results", b"[%b]" % b",".join(results))
+
+
+def region_head(region: Region) -> dict[str, Any]:
+    """Return what a saturation answer says of its region."""
+    return {
+        "contig": region.contig,
+        "start": region.start + 1,
+        "end": region.start + len(region.codes),
+        "sequence": region.sequence,
+        "alts": ALTS,
+    }
+
+
+def map_content(found: Map, targets: Sequence[str], calibrated: Sequence[bool]) -> bytes:
+    """Return the numbers of a map as a JSON object by target."""
+    blocks = (
+        b'%b:{"effect":%b,"sd":%b,"calibrated":%b}'
+        % (
+            encoded(target),
+            _rows(found.effect[..., number]),
+            _rows(found.sd[..., number]),
+            encoded(is_calibrated),
+        )
+        for number, (target, is_calibrated) in enumerate(zip(targets, calibrated, strict=True))
+    )
+    return b"{%b}" % b",".join(blocks)
+
+
+def with_key(head: bytes, key: str, value: bytes) -> bytes:
+    """Return a JSON object, not empty, with one more key."""
+    return b"%b,%b:%b}" % (head[:-1], encoded(key), value)
+
+
+def _rows(values: Floats) -> bytes:
+    """(L, 4) -> a JSON list of lists, null for what is no number."""
+    rows = ([value if math.isfinite(value) else None for value in row] for row in values.tolist())
+    return b"[%b]" % b",".join(map(encoded, rows))

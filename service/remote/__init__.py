@@ -1,0 +1,1 @@
+"""What the client says and hears: requests, answers, retries. It knows neither sync nor async."""

@@ -1,0 +1,195 @@
+"""What a client can ask: `arguments -> Ask`, and how the answers in lines are read."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, TypeAlias, TypedDict, TypeVar
+from urllib.parse import quote
+
+import httpx2 as httpx
+from pydantic import BaseModel
+
+from service.remote.exchange import Ask
+from service.remote.lines import Form
+from service.schemas import (
+    Live,
+    ModelList,
+    Ready,
+    SaturationRequest,
+    SaturationResponse,
+    ScoredItem,
+    ScoreRequest,
+    ScoreResponse,
+    SequenceBody,
+    SequencePair,
+    SequencesRequest,
+    SequencesResponse,
+    VariantBody,
+)
+from service.variants import Variant
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+Items: TypeAlias = Iterable[Variant | VariantBody] | Iterable[SequencePair]
+
+_JSON = {"Content-Type": "application/json"}
+_LINES = {"Accept": "application/x-ndjson"}
+_STATES = frozenset({HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+class SequenceOptions(TypedDict, total=False):
+    """How sequences are read; what is left out is the server's.
+
+    `seconds` is how long the service may take, X-Timeout-Seconds.
+    """
+
+    model: str | None
+    strands: int | None
+    seconds: float | None
+
+
+class RegionOptions(SequenceOptions, total=False):
+    """How a region is scored."""
+
+    shifts: list[int] | None
+
+
+class ScoreOptions(RegionOptions, total=False):
+    """How variants or pairs are scored."""
+
+    coverage: float | None
+
+
+def score(items: Items, options: Mapping[str, Any]) -> Ask[ScoreResponse]:
+    """Score variants, or pairs of sequences."""
+    return _post("/v1/score", _score_body(list(items), options), options, ScoreResponse)
+
+
+def score_lines(
+    items: Items, options: Mapping[str, Any]
+) -> tuple[Ask[httpx.Response], Form[ScoreResponse, ScoredItem]]:
+    """Score many of them, answered one by one."""
+    given = list(items)
+    form = Form(
+        head=lambda line: ScoreResponse.model_validate(_object(line) | {"results": []}),
+        item=ScoredItem.model_validate_json,
+        is_last=lambda _, last: (-1 if last is None else last.index) == len(given) - 1,
+    )
+    return _post_for_lines("/v1/score", _score_body(given, options), options), form
+
+
+def sequences(
+    given: Iterable[str | SequenceBody], options: Mapping[str, Any]
+) -> Ask[SequencesResponse]:
+    """Predict the activity of plain sequences."""
+    bodies = [SequenceBody(sequence=one) if isinstance(one, str) else one for one in given]
+    body = SequencesRequest(sequences=bodies, **_without_seconds(options))
+    return _post("/v1/sequences", body, options, SequencesResponse)
+
+
+def saturation(
+    contig: str, start: int, end: int, options: Mapping[str, Any]
+) -> Ask[SaturationResponse]:
+    """Score every single-base change of a region; 1-based, both ends included."""
+    body = SaturationRequest(contig=contig, start=start, end=end, **_without_seconds(options))
+    return _post("/v1/saturation", body, options, SaturationResponse)
+
+
+def saturation_lines(
+    contig: str, start: int, end: int, options: Mapping[str, Any]
+) -> tuple[Ask[httpx.Response], Form[SaturationResponse, SaturationResponse]]:
+    """The same, a run of positions after the other."""
+    body = SaturationRequest(contig=contig, start=start, end=end, **_without_seconds(options))
+    form = Form(
+        head=lambda line: SaturationResponse.model_validate(_object(line) | {"targets": {}}),
+        item=lambda line: SaturationResponse.model_validate({"provenance": {}} | _object(line)),
+        is_last=lambda head, last: last is not None and last.end == head.end,
+    )
+    return _post_for_lines("/v1/saturation", body, options), form
+
+
+def models() -> Ask[ModelList]:
+    """List the served models and the limits of a request."""
+    return _get("/v1/models", ModelList)
+
+
+def card(name: str) -> Ask[dict[str, Any]]:
+    """Fetch a model's card."""
+    path = f"/v1/models/{quote(name, safe='')}"
+    return Ask(method="GET", path=path, read=lambda response: dict(response.json()))
+
+
+def live() -> Ask[Live]:
+    """Ask whether the process runs."""
+    return _get("/health/live", Live)
+
+
+def ready() -> Ask[Ready]:
+    """Ask whether it answers, and where; that it does not is an answer too."""
+    return _get("/health/ready", Ready, good=_STATES)
+
+
+def _score_body(items: list[Any], options: Mapping[str, Any]) -> ScoreRequest:
+    chosen = _without_seconds(options)
+    if all(isinstance(item, SequencePair) for item in items):  # of nothing too: needs no reference
+        return ScoreRequest(sequences=items, **chosen)
+    if any(isinstance(item, SequencePair) for item in items):
+        raise ValueError("one request holds either variants or pairs of sequences")
+    return ScoreRequest(
+        variants=[
+            VariantBody(contig=item.contig, pos=item.pos, ref=item.ref, alt=item.alt)
+            if isinstance(item, Variant)
+            else item
+            for item in items
+        ],
+        **chosen,
+    )
+
+
+def _without_seconds(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "seconds"}
+
+
+def _get(
+    path: str, model: type[ModelT], good: frozenset[HTTPStatus] = frozenset({HTTPStatus.OK})
+) -> Ask[ModelT]:
+    return Ask(method="GET", path=path, read=_reader(model), good=good)
+
+
+def _post(
+    path: str, body: BaseModel, options: Mapping[str, Any], model: type[ModelT]
+) -> Ask[ModelT]:
+    return Ask(
+        method="POST",
+        path=path,
+        read=_reader(model),
+        headers=_JSON,
+        content=_encoded(body),
+        seconds=options.get("seconds"),
+    )
+
+
+def _post_for_lines(path: str, body: BaseModel, options: Mapping[str, Any]) -> Ask[httpx.Response]:
+    return Ask(
+        method="POST",
+        path=path,
+        read=lambda response: response,
+        headers=_JSON | _LINES,
+        content=_encoded(body),
+        is_stream=True,
+        seconds=options.get("seconds"),
+    )
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    found = json.loads(line)
+    if not isinstance(found, dict):
+        raise ValueError("no JSON object")
+    return found
+
+
+def _encoded(body: BaseModel) -> bytes:
+    return body.model_dump_json(exclude_none=True).encode()
+
+
+def _reader(model: type[ModelT]) -> Callable[[httpx.Response], ModelT]:
+    return lambda response: model.model_validate_json(response.content)

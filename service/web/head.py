@@ -1,0 +1,27 @@
+"""HEAD wherever there is GET: the same answer without its body."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class HeadAsGet:
+    """ASGI middleware that asks the app for GET and keeps the body back."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an app."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        # A scope of its own: the server looks into its one for what was asked.
+        inner = {**scope, "method": "GET"}
+        await self._app(inner, receive, without_body)
+        scope.setdefault("route", inner.get("route"))

@@ -1,0 +1,128 @@
+"""What scores: `POST /v1/score`, `/v1/sequences` and `/v1/saturation`."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+from fastapi.responses import StreamingResponse
+
+from service import calls, examples
+from service.engine import Engine
+from service.saturation import ALTS
+from service.schemas import (
+    SaturationRequest,
+    SaturationResponse,
+    ScoreRequest,
+    ScoreResponse,
+    SequencesRequest,
+    SequencesResponse,
+)
+from service.web.failures import documented
+from service.web.jsonroute import JsonRoute
+from service.web.limits import charge
+from service.web.state import NDJSON, Called, example, example_or_lines
+
+router = APIRouter(tags=["scoring"], route_class=JsonRoute)
+
+INTERACTIVE = frozenset({"/v1/score", "/v1/sequences"})
+
+_REFUSALS = documented(400, 404, 413, 422, 503, 504)
+_CHANGES_PER_POSITION = 3
+
+
+@router.post(
+    "/v1/score",
+    response_model=ScoreResponse,
+    responses={
+        **example_or_lines(
+            examples.SCORE_RESPONSE, "First the answer without its results, then one per line"
+        ),
+        **_REFUSALS,
+    },
+)
+async def score(
+    body: Annotated[ScoreRequest, Body(openapi_examples=examples.SCORE_REQUESTS)], call: Called
+) -> Response:
+    """Score variants, or pairs of sequences.
+
+    One that cannot be scored has a status and a reason in its result; it is no error. A long list
+    is answered as NDJSON to `Accept: application/x-ndjson`, a result per line as they are done; a
+    failure in the middle is the last line, `{"error": ...}`.
+    """
+    n_items = len(body.items)
+    n_sequences = 2 * n_items * _n_looks(call.engine, body)
+    await charge(call.request, items=n_items, sequences=n_sequences)
+    if call.wants_lines:
+        return await _lines(calls.score_lines(call.engine, body, call.long_deadline))
+    return _json(await calls.score(call.engine, body, call.deadline))
+
+
+@router.post(
+    "/v1/sequences",
+    response_model=SequencesResponse,
+    responses={**example(examples.SEQUENCES_RESPONSE), **_REFUSALS},
+)
+async def sequences(
+    body: Annotated[SequencesRequest, Body(openapi_examples=examples.SEQUENCES_REQUESTS)],
+    call: Called,
+) -> Response:
+    """Predict the activity of plain sequences, with its standard deviations."""
+    n_items, strands = len(body.sequences), body.strands or call.engine.defaults.strands
+    await charge(call.request, items=n_items, sequences=n_items * strands)
+    return _json(await calls.sequences(call.engine, body, call.deadline))
+
+
+@router.post(
+    "/v1/saturation",
+    response_model=SaturationResponse,
+    responses={
+        **example_or_lines(
+            examples.SATURATION_RESPONSE,
+            "First the answer without its targets, then the same for one run of positions after"
+            " the other, without the provenance",
+        ),
+        **_REFUSALS,
+    },
+)
+async def saturation(
+    body: Annotated[SaturationRequest, Body(openapi_examples=examples.SATURATION_REQUESTS)],
+    call: Called,
+) -> Response:
+    """Score every single-base change of a region of the server's reference.
+
+    It runs behind the requests of other routes. `Accept: application/x-ndjson` shows how far it is.
+    """
+    n_positions = body.end - body.start + 1
+    await charge(
+        call.request,
+        items=_CHANGES_PER_POSITION * n_positions,
+        sequences=len(ALTS) * n_positions * _n_looks(call.engine, body),
+    )
+    if call.wants_lines:
+        return await _lines(calls.saturation_lines(call.engine, body, call.long_deadline))
+    return _json(await calls.saturation(call.engine, body, call.long_deadline))
+
+
+def _n_looks(engine: Engine, body: ScoreRequest | SaturationRequest) -> int:
+    """Count the ways in which an allele is shown, but for the anchorings of indels."""
+    options = body.options(engine.defaults)
+    return options.strands * len(options.shifts)
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
+
+
+async def _lines(lines: AsyncGenerator[bytes]) -> Response:
+    # The first line is awaited here: what is refused before it is an error like any other.
+    first = await anext(lines)
+
+    async def all_lines() -> AsyncGenerator[bytes]:
+        try:
+            yield first
+            async for line in lines:
+                yield line
+        finally:
+            await lines.aclose()
+
+    return StreamingResponse(all_lines(), media_type=NDJSON)

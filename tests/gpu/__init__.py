@@ -1,0 +1,1 @@
+"""Parts of `tests.bench_gpu`, each of which measures one thing."""

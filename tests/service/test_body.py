@@ -1,0 +1,159 @@
+"""Bodies: too long, too slow, packed, too many at once; none is taken in further than it may be."""
+
+import asyncio
+import gzip
+import json
+import time
+
+import pytest
+from fastapi import Request
+
+from tests.service.guarded import Lines, client_of, guarded, post_below
+
+MAX = 1000
+
+
+@pytest.fixture
+def client():
+    return client_of(guarded(max_body_bytes=MAX))
+
+
+def kind(response) -> tuple[int, str]:
+    return response.status_code, response.json()["error"]["type"]
+
+
+def test_a_body_arrives_as_it_was_sent_in_one_piece_or_many(client):
+    body = bytes(range(256)) * 3
+
+    def stream():
+        for first in range(0, len(body), 100):
+            yield body[first : first + 100]
+
+    assert client.post("/v1/echo/x", content=body).content == body
+    assert client.post("/v1/echo/x", content=stream()).content == body
+    assert client.post("/v1/echo/x", content=b"").content == b""
+    assert client.post("/v1/echo/x", content=b"x" * MAX).content == b"x" * MAX
+
+
+@pytest.mark.parametrize("path", ["/v1/echo/x", "/health/live", "/v1/nowhere"])
+def test_a_longer_one_is_refused_on_every_route(client, path):
+    assert kind(client.post(path, content=b"x" * (MAX + 1))) == (413, "request_too_large")
+
+
+@pytest.mark.parametrize("length", [b"-1", b"9" * 5000, b"1e3", b"", b"\xb2"])
+def test_a_strange_length_is_no_way_round(length):
+    n_read = 0
+
+    async def receive() -> dict:
+        nonlocal n_read
+        n_read += 100
+        return {"type": "http.request", "body": b"x" * 100, "more_body": True}
+
+    app = guarded(max_body_bytes=MAX)
+    sent = post_below(app, receive, headers=[(b"content-length", length)])
+    assert sent[0]["status"] == 413
+    assert n_read <= MAX + 100
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate, gzip", "identity, gzip", "x"])
+def test_a_packed_body_is_refused_unread(encoding):
+    bomb = gzip.compress(b"\0" * 10_000_000)
+    client = client_of(guarded())
+    for path in ("/v1/echo/x", "/v1/jobs"):
+        response = client.post(path, content=bomb, headers={"Content-Encoding": encoding})
+        assert response.status_code == 415, path
+    assert client.post("/v1/echo/x", headers={"Content-Encoding": "identity"}).status_code == 200
+
+
+def test_a_slow_body_is_given_up():
+    left = [b"x"] * 200
+
+    async def receive() -> dict:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": left.pop(), "more_body": True}
+
+    lines = Lines()
+    start = time.perf_counter()
+    sent = post_below(guarded(lines, body_timeout=0.2), receive)
+    assert sent[0]["status"] == 408
+    assert json.loads(sent[1]["body"])["error"]["type"] == "body_timeout"
+    assert 0.2 <= time.perf_counter() - start < 5
+    assert lines.last["error"] == "body_timeout"
+
+
+def test_the_time_is_that_of_the_body_not_of_the_answer():
+    app = guarded(body_timeout=0.05)
+
+    @app.post("/v1/slow")
+    async def slow() -> str:
+        await asyncio.sleep(0.2)
+        raise TimeoutError("of the route, not of the door")
+
+    assert client_of(app).post("/v1/slow", content=b"x").status_code == 500
+
+
+def test_all_bodies_together_have_a_bound_and_give_their_room_back(monkeypatch):
+    monkeypatch.setattr("service.web.body._FULL_BODIES", 2)
+    app = guarded(max_body_bytes=MAX)
+    held, release = [], asyncio.Event()
+
+    @app.post("/v1/hold")
+    async def hold() -> None:
+        held.append(1)
+        await release.wait()
+
+    def post(body: bytes) -> asyncio.Task:
+        messages = [{"type": "http.request", "body": body}]
+
+        async def receive() -> dict:
+            return messages.pop()
+
+        async def call() -> int:
+            sent = []
+
+            async def send(message) -> None:
+                sent.append(message)
+
+            scope = {
+                "type": "http", "method": "POST", "path": "/v1/hold", "raw_path": b"",
+                "query_string": b"", "root_path": "", "http_version": "1.1", "scheme": "http",
+                "headers": [],
+            }  # fmt: skip
+            await app(scope, receive, send)
+            return sent[0]
+
+        return asyncio.create_task(call())
+
+    async def scenario() -> None:
+        first = [post(b"x" * MAX), post(b"x" * MAX)]
+        while len(held) < 2:
+            await asyncio.sleep(0)
+        refused = await asyncio.wait_for(post(b"x"), 10)
+        assert refused["status"] == 503
+        assert (b"retry-after", b"1") in refused["headers"]
+        release.set()
+        assert [(await task)["status"] for task in first] == [200, 200]
+        for _ in range(5):
+            assert (await post(b"x" * MAX))["status"] == 200
+
+    asyncio.run(scenario())
+
+
+def test_a_route_with_a_limit_of_its_own_reads_its_stream(monkeypatch):
+    app = guarded(max_body_bytes=MAX)
+    pieces = []
+
+    @app.post("/predict")
+    async def predict(request: Request) -> int:
+        async for piece in request.stream():
+            pieces.append(len(piece))
+        return sum(pieces)
+
+    left = [500] * 10
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": b"x" * left.pop(), "more_body": bool(left)}
+
+    sent = post_below(app, receive, "/predict")
+    assert sent[0]["status"] == 200
+    assert sum(pieces) == 5 * MAX
