@@ -3,7 +3,12 @@
 bytes -> variants -> windows -> base codes -> mu, sigma -> effect distribution -> VCF | TSV | JSON
 """
 
+import os
 from importlib.metadata import PackageNotFoundError, version
+
+# ONNX Runtime (1.29 and later) reports its use to its maker over the network unless this stands in
+# the environment before it is first imported. People run this on patients' genomes.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 try:
     __version__ = version("varsigma")

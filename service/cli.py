@@ -1,4 +1,7 @@
-"""The command line: `varsigma score | models | serve`. Every failure is one line on stderr."""
+"""The command line: `varsigma score | plan | score-shard | merge | models | serve`.
+
+Every failure is one line on standard error.
+"""
 
 import json
 import os
@@ -16,17 +19,18 @@ from typer.main import get_command
 
 from service import __version__
 from service import options as opt
-from service.batch import score_file
+from service.batch import merge_plan, plan_order, score_order, score_some
+from service.durable import write_file
 from service.errors import ModelNotFoundError, ValidationError
-from service.output import Output, OutputFormat, output_format
-from service.reference import Reference
+from service.orders import Order, index_kind, only_model
+from service.output import output_format
 from service.registry import Registry
 from service.schemas import ModelSummary
-from service.scoring import Scorer
 from service.settings import Settings, load_settings
-from service.source import Source
-from service.summary import EXIT_ERROR
-from service.terminal import console, explained, listen, progress
+from service.shards import Marker
+from service.summary import EXIT_ERROR, Summary
+from service.terminal import Bar, console, explained, listen, terminable
+from service.workers import spare_collector
 
 app = typer.Typer(
     help="Effect of DNA variants on regulatory activity, with its uncertainty. Research use only.",
@@ -38,40 +42,34 @@ app = typer.Typer(
 
 @app.command()
 def score(
-    vcf: Annotated[str, typer.Argument(metavar="IN.vcf[.gz]", help="VCF to score, - for stdin")],
+    vcf: opt.Vcf,
     *,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="OUT.vcf[.gz] or OUT.tsv[.gz], - for stdout"
-        ),
-    ],
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="model to score with")] = None,
+    output: opt.Output,
+    model: opt.Model = None,
     models: opt.Models = None,
     reference: opt.Reference = None,
     assembly: opt.Assembly = None,
     device: opt.Device = None,
     threads: opt.Threads = None,
+    workers: opt.Workers = None,
+    ray: opt.Ray = None,
     strands: opt.Strands = None,
     shifts: opt.Shifts = None,
-    fast: Annotated[bool, typer.Option("--fast", help="one pass: --strands 1 --shifts 0")] = False,
+    anchorings: opt.Anchorings = None,
+    fast: opt.Fast = False,
     coverage: opt.Coverage = None,
     batch_size: opt.BatchSize = None,
     mismatch_share: opt.MismatchShare = None,
-    style: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="|".join(member.value for member in OutputFormat),
-            help="format of the output; default: what its name says",
-        ),
-    ] = None,
+    shard_bytes: opt.ShardBytes = None,
+    style: opt.Style = None,
+    index: opt.Index = None,
+    rejects: opt.Rejects = None,
+    summary: opt.Summary = None,
 ) -> None:
-    """Score every ALT of a VCF; one output for each, in order, with a status."""
-    if fast and (strands is not None or shifts is not None):
-        raise ValidationError("--fast is --strands 1 --shifts 0; leave the other two out")
-    if fast:
-        strands, shifts = 1, "0"
+    """Score every ALT of a VCF; one output for each, in order, with a status.
+
+    A run into a file that was interrupted goes on where it stopped when it is started again.
+    """
     settings = _settings(
         model=model,
         models=models,
@@ -79,36 +77,96 @@ def score(
         assembly=assembly,
         device=device,
         threads=threads,
-        strands=strands,
-        shifts=shifts,
+        workers=workers,
+        ray=ray,
+        **_passes(strands, shifts, anchorings, fast=fast),
         coverage=coverage,
         batch_size=batch_size,
         mismatch_share=mismatch_share,
+        shard_bytes=shard_bytes,
     )
-    if settings.reference is None:
-        raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
-    chosen = output_format(output, style)
-    inputs = (vcf, str(settings.reference))
-    # Both files are checked before the slow part: an index may have to be built, a model loaded.
-    with (
-        Source(vcf) as source,
-        Output(output, is_compressed=chosen.is_compressed, inputs=inputs) as target,
-    ):
-        scorer = _scorer(settings, settings.reference)
-        shown = console(sys.stderr)
-        with progress(shown, source.size) as bar:
-            task = bar.add_task("scoring", total=source.size, alts=0)
-            summary = score_file(
-                source,
-                target,
-                scorer,
-                style=chosen,
-                on_progress=lambda position, n_alts: bar.update(
-                    task, completed=position, alts=n_alts
-                ),
-            )
-    summary.show(shown, mismatch_share=settings.mismatch_share, device=settings.device)
-    raise typer.Exit(summary.exit_code)
+    order = _order(
+        vcf, output, settings, style=style, index=index, rejects=rejects, summary=summary
+    )
+    shown = console(sys.stderr)
+    with terminable(), Bar(shown) as bar:
+        done = score_order(order, bar.update)
+    _finish(done, settings.mismatch_share, settings.device, summary)
+
+
+@app.command()
+def plan(
+    vcf: opt.Vcf,
+    *,
+    output: opt.Output,
+    model: opt.Model = None,
+    models: opt.Models = None,
+    reference: opt.Reference = None,
+    assembly: opt.Assembly = None,
+    device: opt.Device = None,
+    threads: opt.Threads = None,
+    strands: opt.Strands = None,
+    shifts: opt.Shifts = None,
+    anchorings: opt.Anchorings = None,
+    fast: opt.Fast = False,
+    coverage: opt.Coverage = None,
+    batch_size: opt.BatchSize = None,
+    mismatch_share: opt.MismatchShare = None,
+    shard_bytes: opt.ShardBytes = None,
+    style: opt.Style = None,
+    index: opt.Index = None,
+    rejects: opt.Rejects = None,
+) -> None:
+    """Cut a VCF into shards for a scheduler; print the work folder, a tab and their number.
+
+    Score shards 0 to N - 1 with `score-shard`, in any order, anywhere; then `merge`.
+    """
+    settings = _settings(
+        model=model,
+        models=models,
+        reference=reference,
+        assembly=assembly,
+        device=device,
+        threads=threads,
+        **_passes(strands, shifts, anchorings, fast=fast),
+        coverage=coverage,
+        batch_size=batch_size,
+        mismatch_share=mismatch_share,
+        shard_bytes=shard_bytes,
+    )
+    order = _order(vcf, output, settings, style=style, index=index, rejects=rejects)
+    with terminable():
+        folder, n_shards = plan_order(order)
+    typer.echo(f"{folder}\t{n_shards}")
+
+
+@app.command("score-shard")
+def score_shards(
+    folder: opt.Folder,
+    indices: Annotated[list[int], typer.Argument(metavar="INDEX...", help="shards, from 0")],
+) -> None:
+    """Score shards of a plan; one that is done already is left alone."""
+
+    def tell(marker: Marker) -> None:
+        sys.stderr.write(f"shard {marker.index}: {marker.tally.n_alts:,} ALTs\n")
+
+    with terminable():
+        score_some(folder, indices, tell)
+
+
+@app.command("merge")
+def merge_shards(
+    folder: opt.Folder,
+    *,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="write the shards that there are to OUT.partial")
+    ] = False,
+    summary: opt.Summary = None,
+) -> None:
+    """Join the shards of a plan into its output, and remove the work folder."""
+    with terminable():
+        job, done = merge_plan(folder, is_partial=partial)
+    _finish(done, job.mismatch_share, job.device, summary)
 
 
 def _settings(**options: object) -> Settings:
@@ -116,15 +174,52 @@ def _settings(**options: object) -> Settings:
     return load_settings(used=options.keys(), **options)
 
 
-def _scorer(settings: Settings, fasta: Path) -> Scorer:
-    registry = Registry(settings.models)
-    names = settings.model or tuple(registry.names())
-    if len(names) != 1:
-        raise ValidationError(f"state one --model; there are: {', '.join(names) or 'none'}")
-    # The model first: it loads fast, while the reference may have to be indexed.
-    model = registry.load(names[0], settings.device, settings.threads)
-    reference = Reference.open(fasta, settings.assembly)
-    return Scorer(model, reference, settings.scoring_options())
+def _passes(
+    strands: int | None, shifts: str | None, anchorings: str | None, *, fast: bool
+) -> dict[str, object]:
+    """The options that say how often a variant is shown to the model."""
+    if not fast:
+        return {"strands": strands, "shifts": shifts, "anchorings": anchorings}
+    if strands is not None or shifts is not None or anchorings is not None:
+        raise ValidationError(
+            "--fast is --strands 1 --shifts 0 --anchorings left; leave these three out"
+        )
+    return {"strands": 1, "shifts": "0", "anchorings": "left"}
+
+
+def _order(
+    vcf: str,
+    output: str,
+    settings: Settings,
+    *,
+    style: str | None,
+    index: str | None,
+    rejects: Path | None,
+    summary: Path | None = None,
+) -> Order:
+    chosen = output_format(output, style)
+    if settings.reference is None:
+        raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
+    return Order(
+        vcf=vcf,
+        output=output,
+        style=chosen,
+        settings=settings,
+        reference=settings.reference,
+        model=only_model(settings),
+        index=index_kind(index),
+        rejects=rejects,
+        summary=summary,
+    )
+
+
+def _finish(done: Summary, mismatch_share: float, device: str, path: Path | None) -> None:
+    """Show a summary, write it where that is asked, and end with its exit code."""
+    done.show(console(sys.stderr), mismatch_share=mismatch_share, device=device)
+    if path is not None:
+        content = json.dumps(done.as_dict(mismatch_share=mismatch_share), indent=2)
+        write_file(path, f"{content}\n".encode())
+    raise typer.Exit(done.exit_code)
 
 
 @app.command("models")
@@ -237,6 +332,7 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader of a pipe went away; Python would complain again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write("error: the reader of standard output went away\n")
         return EXIT_ERROR
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (the last line of defence)
         if is_debug:
@@ -248,6 +344,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point of the console script."""
+    spare_collector()
     sys.exit(run(sys.argv[1:]))
 
 

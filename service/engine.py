@@ -42,6 +42,8 @@ class Engine:
         self.reference = (
             Reference.open(settings.reference, settings.assembly) if settings.reference else None
         )
+        if self.reference is not None:
+            _ = self.reference.sha256  # reads the whole file: now, not while a request waits
         self.models: dict[str, Model] = {
             name: registry.load(name, settings.device, settings.threads) for name in names
         }

@@ -8,10 +8,12 @@ ServiceError               HTTP  type               when
     RequestTooLargeError    413  request_too_large  a body or a list exceeds a published limit
     ValidationError         422  validation_error   an option, a setting or a sequence is not valid
     InputFileError          422  input_file         a FASTA or VCF is missing, truncated, mistaken
+    WrongAssemblyError      422  wrong_assembly     too many REFs differ from the reference
   ServerError
     ModelContractError      500  model_contract     a model or its card is not what it must be
     DeviceError             500  device             CUDA was asked for and does not run
     OverloadedError         503  overloaded         too many requests are waiting
+    IncompleteError         503  incomplete         a run ended early; what is done is kept
 ```
 """
 
@@ -86,6 +88,13 @@ class InputFileError(ClientError):
     type = "input_file"
 
 
+class WrongAssemblyError(ClientError):
+    """So many REFs differ from the reference that it must be another assembly's."""
+
+    code = 422
+    type = "wrong_assembly"
+
+
 class ServerError(ServiceError):
     """The operator can put this right."""
 
@@ -107,6 +116,13 @@ class OverloadedError(ServerError):
 
     code = 503
     type = "overloaded"
+
+
+class IncompleteError(ServerError):
+    """A run ended before all of its shards were done; the same command goes on from there."""
+
+    code = 503
+    type = "incomplete"
 
 
 class Status(StrEnum):

@@ -44,7 +44,14 @@ SCORE_RESPONSE: dict[str, Any] = {
         "precision": "float32",
         "assembly": "GRCh37",
         "reference": "chr17.hg19.part.fa",
-        "options": {"strands": 2, "shifts": [0], "coverage": 0.9, "batch_size": 256},
+        "reference_sha256": "c0ffee31415926535897932384626433832795028841971693993751058209ab",
+        "options": {
+            "strands": 2,
+            "shifts": [0],
+            "anchorings": ["left", "right"],
+            "coverage": 0.9,
+            "batch_size": 256,
+        },
         "calibrated": True,
         "calibrated_targets": ["K562"],
         "use": "research use only",
@@ -57,6 +64,7 @@ SCORE_RESPONSE: dict[str, Any] = {
             "id": "near-DOC2B",
             "status": "ok",
             "reason": None,
+            "normalised": "31150:G:A",
             "targets": {
                 "K562": {
                     "effect": -0.214,
@@ -76,6 +84,7 @@ SCORE_RESPONSE: dict[str, Any] = {
             "id": None,
             "status": "ref_mismatch",
             "reason": "REF differs from the reference sequence",
+            "normalised": None,
             "targets": None,
         },
     ],

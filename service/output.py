@@ -5,14 +5,15 @@ import sys
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import pysam
 
-from service.errors import ValidationError
+from service.errors import InputFileError, ValidationError
 from service.source import STANDARD
 
 _BUFFER = 1 << 20
+_TBI_END = 1 << 29  # https://samtools.github.io/hts-specs/tabix.pdf: 512 Mbp
 
 
 class OutputFormat(StrEnum):
@@ -22,6 +23,7 @@ class OutputFormat(StrEnum):
     VCF_GZ = "vcf.gz"
     TSV = "tsv"
     TSV_GZ = "tsv.gz"
+    PARQUET = "parquet"
 
     @property
     def is_compressed(self) -> bool:
@@ -30,30 +32,50 @@ class OutputFormat(StrEnum):
 
     @property
     def is_table(self) -> bool:
-        """Whether it is a TSV."""
-        return self.value.startswith("tsv")
+        """Whether it has one row per ALT; Parquet is made from the rows of a TSV."""
+        return not self.value.startswith("vcf")
 
 
 def output_format(path: str, stated: str | None = None) -> OutputFormat:
     """Return the stated format, or the one that the name of the output asks for.
 
     Raises:
-      ValidationError: neither says which.
+      ValidationError: neither says which, they contradict each other, or a Parquet file would go
+        to standard output.
 
     >>> output_format("cohort.vcf.bgz").value
     'vcf.gz'
     """
-    if stated is None and path == STANDARD:
-        return OutputFormat.VCF
+    named = _named_format(path)
     known = [member.value for member in OutputFormat]
-    name = stated or Path(path).name.lower().replace(".bgz", ".gz")
-    for value in sorted(known, key=len, reverse=True):
-        if name == value or (stated is None and name.endswith(f".{value}")):
-            return OutputFormat(value)
-    asked = f"--format {stated}" if stated else f"--output {path}"
-    raise ValidationError(
-        f"{asked}: the format is unknown; end the name in .{', .'.join(known)}, or say --format"
-    )
+    if stated is not None and stated not in known:
+        raise ValidationError(f"--format {stated} is unknown; choose {', '.join(known)}")
+    if stated is not None and named is not None and named != stated:
+        raise ValidationError(
+            f"--output {path} is named as {named.value}, but --format says {stated}; change one"
+        )
+    if stated is not None:
+        style = OutputFormat(stated)
+    elif named is not None:
+        style = named
+    elif path == STANDARD:
+        style = OutputFormat.VCF
+    else:
+        raise ValidationError(
+            f"--output {path}: the format is unknown; end the name in .{', .'.join(known)}, or say"
+            " --format"
+        )
+    if style is OutputFormat.PARQUET and path == STANDARD:
+        raise ValidationError("Parquet cannot go to standard output; give --output a file name")
+    return style
+
+
+def _named_format(path: str) -> OutputFormat | None:
+    """The format that the end of a name stands for, if it does for any."""
+    name = Path(path).name.lower()
+    if name.endswith(".bgz"):
+        name = name.removesuffix(".bgz") + ".gz"
+    return next((member for member in OutputFormat if name.endswith(f".{member.value}")), None)
 
 
 class _Writable(Protocol):
@@ -147,3 +169,43 @@ class Output:
 
 def _is_same(ours: Path, taken: str) -> bool:
     return Path(taken).exists() and ours.samefile(taken)
+
+
+def index(path: Path, kind: Literal["tbi", "csi"]) -> Path:
+    """Index a bgzipped VCF by position and return the index, PATH.tbi or PATH.csi.
+
+    Raises:
+      InputFileError: the records are not sorted, one is malformed, or one lies beyond what a .tbi
+        can hold.
+    """
+    target = Path(f"{path}.{kind}")
+    verbosity = pysam.set_verbosity(0)  # htslib would write to standard error itself
+    try:
+        pysam.tabix_index(str(path), preset="vcf", force=True, csi=kind == "csi", index=str(target))
+    except (OSError, ValueError) as error:
+        target.unlink(missing_ok=True)
+        raise InputFileError(f"{path.name} cannot be indexed: {_obstacle(path)}") from error
+    finally:
+        pysam.set_verbosity(verbosity)
+    return target
+
+
+def _obstacle(path: Path) -> str:
+    """What in a VCF keeps it from being indexed; read only after indexing failed."""
+    seen: set[bytes] = set()
+    contig, last = b"", 0
+    with pysam.BGZFile(str(path), "rb", None) as lines:
+        for number, line in enumerate(lines, 1):
+            fields = line.split(b"\t", 2)
+            if line.startswith(b"#"):
+                continue
+            if len(fields) < 3 or not fields[1].isdigit():
+                return f"line {number} is malformed; mend it in the input, or leave --index out"
+            pos = int(fields[1])
+            if (fields[0] != contig and fields[0] in seen) or (fields[0] == contig and pos < last):
+                return f"line {number} is not in order; sort the input: bcftools sort"
+            if pos > _TBI_END:
+                return f"line {number} lies beyond what a .tbi can hold; use --index csi"
+            contig, last = fields[0], pos
+            seen.add(contig)
+    return "htslib could not write the index; is the disk full?"

@@ -1,5 +1,6 @@
 """An indexed FASTA -> base codes by contig and coordinate; contigs under all their spellings."""
 
+import hashlib
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -51,9 +52,18 @@ class Reference:
       assembly: GRCh37, GRCh38, or None where the caller did not state it.
     """
 
-    def __init__(self, faidx: Faidx, *, name: str, assembly: str | None) -> None:
+    def __init__(
+        self,
+        faidx: Faidx,
+        *,
+        path: Path,
+        assembly: str | None,
+        sha256: str | None = None,
+    ) -> None:
         """Place the records of an open FASTA; `Reference.open` is the usual way in."""
-        self.name = name
+        self.name = name = path.name
+        self._path = path
+        self._sha256 = sha256
         self.assembly = assembly
         self._faidx = faidx
         self._block = lru_cache(maxsize=_BLOCKS_HELD)(partial(_read_block, faidx, Lock(), name))
@@ -68,7 +78,9 @@ class Reference:
         self._aliases = self._canonical_contigs()
 
     @classmethod
-    def open(cls, path: Path | str, assembly: str | None = None) -> Self:
+    def open(
+        cls, path: Path | str, assembly: str | None = None, *, sha256: str | None = None
+    ) -> Self:
         """Open a FASTA, plain or bgzipped, and index it where it has no index yet.
 
         Records named like `chr1:101-200` (1-based, inclusive: what `samtools faidx` writes) are
@@ -77,6 +89,7 @@ class Reference:
         Args:
           path: the file.
           assembly: GRCh37 or GRCh38; lengths of the chromosomes must then agree with it.
+          sha256: digest of the file where the caller knows it, which spares reading all of it.
 
         Raises:
           InputFileError: the file is missing, not FASTA, of another assembly, or has slices that
@@ -88,7 +101,7 @@ class Reference:
         path = Path(path)
         faidx = open_fasta(path)
         try:
-            return cls(faidx, name=path.name, assembly=assembly)
+            return cls(faidx, path=path, assembly=assembly, sha256=sha256)
         except BaseException:
             faidx.close()
             raise
@@ -104,6 +117,23 @@ class Reference:
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self.close()
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the FASTA as it lies on disk, read on first use.
+
+        Raises:
+          InputFileError: the file cannot be read any more.
+        """
+        if self._sha256 is None:
+            try:
+                with self._path.open("rb") as file:
+                    self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise InputFileError(
+                    f"cannot read the reference FASTA {self._path}: {error.strerror}"
+                ) from error
+        return self._sha256
 
     @property
     def contigs(self) -> tuple[str, ...]:

@@ -133,13 +133,16 @@ class Registry:
             raise _broken(name, f"card.json lacks {', '.join(missing)}")
         return dict(card)
 
-    def load(self, name: str, device: Device = "cpu", threads: int | None = None) -> Model:
+    def load(
+        self, name: str, device: Device = "cpu", threads: int | None = None, gpu: int = 0
+    ) -> Model:
         """Open a model and verify that it keeps the contract.
 
         Args:
           name: name of its folder.
           device: cpu, cuda (an error where it is not in use) or auto.
           threads: threads inside one operator on the CPU, None for one per usable core.
+          gpu: 0-based number of the GPU among the visible ones.
 
         Raises:
           ModelNotFoundError: no model of that name.
@@ -159,7 +162,7 @@ class Registry:
                 " one of the files is damaged or of another version",
             )
         try:
-            session = open_session(content, device, threads)
+            session = open_session(content, device, threads, gpu)
             info = _read_info(name, card, session)
             _check_tensors(info, session)
             return Model(info, card, session)

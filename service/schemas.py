@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 from pydantic.fields import FieldInfo
 
+from service.cutting import NOT_NORMALISED
 from service.effects import Calibration
 from service.errors import Status
 from service.fields import EFFECT_FIELDS, numbers
@@ -86,6 +87,7 @@ class ScoreRequest(Body):
         return ScoringOptions(
             strands=self.strands or defaults.strands,
             shifts=tuple(self.shifts) if self.shifts else defaults.shifts,
+            anchorings=defaults.anchorings,
             coverage=self.coverage or defaults.coverage,
             batch_size=defaults.batch_size,
         )
@@ -122,6 +124,13 @@ class ScoredItem(BaseModel):
     id: str | None
     status: Status
     reason: Annotated[str | None, Field(description="Why there is no score; null where there is")]
+    normalised: Annotated[
+        str | None,
+        Field(
+            description="pos:ref:alt, pos 1-based, left-aligned and parsimonious: the same for"
+            " every spelling of one change; null for sequence pairs and where there is no score"
+        ),
+    ]
     targets: Annotated[
         dict[str, TargetEffect] | None,
         Field(description="Numbers by target; null where the input could not be scored"),
@@ -154,6 +163,7 @@ class ScoreResponse(BaseModel):
                 "id": item.id,
                 "status": status.value,
                 "reason": None if status is Status.OK else status.reason,
+                "normalised": None if form == NOT_NORMALISED else form,
                 "targets": {
                     target: {
                         name: None if value != value else value  # noqa: PLR0124  (NaN)
@@ -167,8 +177,14 @@ class ScoreResponse(BaseModel):
                 if status is Status.OK
                 else None,
             }
-            for index, (item, status, rows) in enumerate(
-                zip(items, scores.status, numbers(scores.effects).tolist(), strict=True)
+            for index, (item, status, form, rows) in enumerate(
+                zip(
+                    items,
+                    scores.status,
+                    scores.normalised,
+                    numbers(scores.effects).tolist(),
+                    strict=True,
+                )
             )
         ]
         return {

@@ -1,26 +1,27 @@
 """variants -> windows -> base codes -> mu, sigma -> effect distributions: the pipeline itself."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import compress
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service import __version__
+from service.cutting import NOT_NORMALISED, Windows, cut_pairs, cut_variants
 from service.effects import Effects, Floats, effect_distribution
 from service.errors import Status, ValidationError
 from service.reference import Reference
 from service.registry import CONTRACT_VERSION, Model
-from service.sequence import Codes
 from service.session import CUDA, RUNTIME_VERSION
 from service.variants import Variant
-from service.windows import make_passes, pair_windows, variant_index, variant_windows
+from service.windows import Anchoring, make_passes, variant_index
 
 USE = "research use only"
 
-# Windows of so many batches are in memory at once; the last batch of them may be short.
-_BATCHES_PER_CHUNK = 16
+# What is in memory at once when a long list is scored in one call.
+_ITEMS_PER_CHUNK = 2048
 
 _Item = TypeVar("_Item")
 
@@ -32,12 +33,16 @@ class ScoringOptions:
     Attributes:
       strands: 1 scores the plus strand, 2 both.
       shifts: positions of the variant relative to the middle of the window, in bases.
+      anchorings: what the windows share where a change alters the length; each adds a look, and
+        their spread is part of `representation`. The default is measured by `varsigma-train
+        deletions`.
       coverage: probability inside the reported interval.
       batch_size: sequences in one run of the model, at most.
     """
 
     strands: int = 2
     shifts: tuple[int, ...] = (0,)
+    anchorings: tuple[Anchoring, ...] = (Anchoring.LEFT, Anchoring.RIGHT)
     coverage: float = 0.9
     batch_size: int = 256
 
@@ -48,6 +53,11 @@ class ScoringOptions:
           ValidationError: an option is out of range.
         """
         make_passes(self.strands, self.shifts)
+        if not self.anchorings or len(set(self.anchorings)) != len(self.anchorings):
+            raise ValidationError(
+                f"anchorings must be different ones of {', '.join(Anchoring)}, got"
+                f" {self.anchorings}"
+            )
         if not 0 < self.coverage < 1:
             raise ValidationError(f"coverage must lie between 0 and 1, got {self.coverage}")
         if self.batch_size < 1:
@@ -62,11 +72,22 @@ class Scores:
       status: N statuses.
       effects: (N, T) distributions; NaN where the status is not OK.
       calibrated: T answers: whether measured variant effects set the widths of this target.
+      normalised: N normal forms `pos:ref:alt`, pos 1-based, left-aligned and parsimonious; `.`
+        where the status is not OK, and for pairs.
     """
 
     status: list[Status]
     effects: Effects
     calibrated: tuple[bool, ...]
+    normalised: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What the model says of S sequences: mu and sigma, each (S, M, T), log2(RNA/DNA)."""
+
+    mu: Floats
+    sigma: Floats
 
 
 class Scorer:
@@ -113,24 +134,73 @@ class Scorer:
         Raises:
           ValidationError: the scorer has no reference.
         """
-        reference = self.reference
-        if reference is None:
-            raise ValidationError(
-                "variants need a reference FASTA; without one, send ref/alt pairs"
-            )
-        width = self.model.info.window
-        return self._score(
-            variants,
-            lambda variant: variant_windows(reference, variant, width, self._passes),
-            self.calibrated,
-        )
+        return self._score(variants, self.cut)
 
     def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> Scores:
         """Score (ref, alt) sequences of at most W bases, each placed in the middle of a window."""
         width = self.model.info.window
         return self._score(
-            pairs, lambda pair: pair_windows(*pair, width, self._passes), self._uncalibrated
+            pairs, lambda some: cut_pairs(some, width, self._passes), has_place=False
         )
+
+    def cut(self, variants: Sequence[Variant]) -> Windows:
+        """Check variants and cut their windows: the first of the three stages of `score`.
+
+        Raises:
+          ValidationError: the scorer has no reference.
+        """
+        if self.reference is None:
+            raise ValidationError(
+                "variants need a reference FASTA; without one, send ref/alt pairs"
+            )
+        return cut_variants(
+            self.reference,
+            variants,
+            self.model.info.window,
+            self._passes,
+            self.options.anchorings,
+        )
+
+    def predict(self, windows: Windows) -> Predictions:
+        """Run the model on the sequences, in batches of the options' size: the second stage."""
+        sequences, size = windows.sequences, self.options.batch_size
+        if not len(sequences):
+            info = self.model.info
+            none = np.empty((0, info.members, len(info.targets)), np.float32)
+            return Predictions(none, none)
+        outputs = [
+            self.model.run(sequences[first : first + size])
+            for first in range(0, len(sequences), size)
+        ]
+        mu, sigma = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        return Predictions(mu, sigma)
+
+    def combine(
+        self, windows: Windows, predictions: Predictions, *, has_place: bool = True
+    ) -> Scores:
+        """Make one distribution per variant and target of the predictions: the last stage.
+
+        Args:
+          windows: of N variants or pairs.
+          predictions: for their sequences.
+          has_place: whether they are variants on the reference, which a calibration may hold for.
+        """
+        calibrated = self.calibrated if has_place else self._uncalibrated
+        calibration = self.model.calibration
+        scales = calibration.scales(calibrated) if calibration else None
+        status, forms = windows.status.copy(), windows.normalised.copy()
+        effects = Effects.missing(len(status), len(self.model.info.targets))
+        mu, sigma = predictions.mu, predictions.sigma
+        is_sound = np.isfinite(mu) & np.isfinite(sigma) & (sigma > 0)
+        sound: NDArray[np.bool_] = np.all(is_sound, axis=(1, 2))
+        for group in windows.groups:
+            usable = sound[group.index].all((1, 2))
+            for row in group.rows[~usable].tolist():
+                status[row], forms[row] = Status.MODEL_NAN, NOT_NORMALISED
+            index = group.index[usable]
+            part = effect_distribution(mu[index], sigma[index], self.options.coverage, scales)
+            effects.put(group.rows[usable], part)
+        return Scores(status, effects, calibrated, forms)
 
     def provenance(self, scores: Scores | None = None) -> dict[str, Any]:
         """Return what is needed to get scores again, as JSON types; by default, of variants."""
@@ -154,7 +224,12 @@ class Scorer:
             "precision": "float32, TF32 off" if on_cuda else "float32",
             "assembly": self.reference.assembly if self.reference else None,
             "reference": self.reference.name if self.reference else None,
-            "options": asdict(self.options) | {"shifts": list(self.options.shifts)},
+            "reference_sha256": self.reference.sha256 if self.reference else None,
+            "options": asdict(self.options)
+            | {
+                "shifts": list(self.options.shifts),
+                "anchorings": [anchoring.value for anchoring in self.options.anchorings],
+            },
             "calibrated": any(calibrated),
             "calibrated_targets": list(compress(info.targets, calibrated)),
             "use": USE,
@@ -163,44 +238,26 @@ class Scorer:
     def _score(
         self,
         items: Sequence[_Item],
-        windows_of: Callable[[_Item], Codes | Status],
-        calibrated: tuple[bool, ...],
+        cut: Callable[[Sequence[_Item]], Windows],
+        *,
+        has_place: bool = True,
     ) -> Scores:
-        calibration = self.model.calibration
-        scales = calibration.scales(calibrated) if calibration else None
-        status: list[Status] = []
-        effects = Effects.missing(len(items), len(self.model.info.targets))
-        sequences_each = 2 * len(self._passes)
-        chunk = max(_BATCHES_PER_CHUNK * self.options.batch_size // sequences_each, 1)
-        for first in range(0, len(items), chunk):
-            cut = [windows_of(item) for item in items[first : first + chunk]]
-            status += [item if isinstance(item, Status) else Status.OK for item in cut]
-            rows = [row for row, item in enumerate(cut, first) if not isinstance(item, Status)]
-            if rows:
-                windows = np.stack([item for item in cut if not isinstance(item, Status)])
-                mu, sigma = self._predict(windows)
-                usable = (np.isfinite(mu) & np.isfinite(sigma) & (sigma > 0)).all((1, 2, 3, 4))
-                for row in np.flatnonzero(~usable):
-                    status[rows[row]] = Status.MODEL_NAN
-                part = effect_distribution(mu[usable], sigma[usable], self.options.coverage, scales)
-                effects.put(np.asarray(rows)[usable], part)
-        return Scores(status, effects, calibrated)
+        """All three stages, a part of the items at a time."""
+        parts: list[Scores] = []
+        for first in range(0, len(items) or 1, _ITEMS_PER_CHUNK):
+            windows = cut(items[first : first + _ITEMS_PER_CHUNK])
+            parts.append(self.combine(windows, self.predict(windows), has_place=has_place))
+        return parts[0] if len(parts) == 1 else _joined(parts)
 
-    def _predict(self, windows: Codes) -> tuple[Floats, Floats]:
-        """(N, P, 2, W) windows -> mu and sigma (N, P, 2, M, T).
 
-        Each different sequence runs once: the ALTs of one site share their REF, and an ALT equal
-        to its REF gets an effect of exactly zero.
-        """
-        rows = windows.reshape(-1, windows.shape[-1])
-        first_seen: dict[bytes, int] = {}
-        index = [first_seen.setdefault(row.tobytes(), len(first_seen)) for row in rows]
-        sequences = np.frombuffer(b"".join(first_seen), np.uint8).reshape(-1, rows.shape[1])
-        size = self.options.batch_size
-        outputs = [
-            self.model.run(sequences[first : first + size])
-            for first in range(0, len(sequences), size)
-        ]
-        mu, sigma = (np.concatenate(parts)[index] for parts in zip(*outputs, strict=True))
-        shape = (*windows.shape[:-1], *mu.shape[1:])
-        return mu.reshape(shape), sigma.reshape(shape)
+def _joined(parts: Sequence[Scores]) -> Scores:
+    effects = (
+        np.concatenate([getattr(part.effects, field.name) for part in parts])
+        for field in fields(Effects)
+    )
+    return Scores(
+        [status for part in parts for status in part.status],
+        Effects(*effects),
+        parts[0].calibrated,
+        [form for part in parts for form in part.normalised],
+    )

@@ -20,6 +20,8 @@ CUDA = "CUDAExecutionProvider"
 # TF32 has 10 bits of mantissa, and effects are small differences of near-equal numbers.
 # HEURISTIC spares the search that cuDNN otherwise runs at every new batch size.
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+# Its errors come as exceptions too; a line in its own format would tear a progress bar apart.
+_FATAL = 4
 _REMEDY = "install the extra varsigma[cuda] on a machine with an NVIDIA driver, or use device cpu"
 ORT_ERRORS: tuple[type[Exception], ...] = (
     ort_errors.EPFail,
@@ -34,13 +36,16 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
 )
 
 
-def open_session(content: bytes, device: Device, threads: int | None) -> ort.InferenceSession:
+def open_session(
+    content: bytes, device: Device, threads: int | None, gpu: int = 0
+) -> ort.InferenceSession:
     """Open a model on a device; `get_providers()` of the result says where it runs.
 
     Args:
       content: the ONNX file.
       device: cpu; cuda, an error where CUDA does not run it; auto, CUDA where that works.
       threads: threads inside one operator on the CPU, None for one per usable core.
+      gpu: 0-based number of the GPU among the visible ones.
 
     Raises:
       DeviceError: CUDA was asked for and is not in use.
@@ -56,7 +61,7 @@ def open_session(content: bytes, device: Device, threads: int | None) -> ort.Inf
     with redirect_stdout(StringIO()):  # it prints what it does not find
         ort.preload_dlls()
     try:
-        session = _session(content, [(CUDA, _CUDA_OPTIONS), CPU], threads)
+        session = _session(content, [(CUDA, _CUDA_OPTIONS | {"device_id": str(gpu)}), CPU], threads)
     except ModelContractError as error:
         if device == "auto":
             return _session(content, [CPU], threads)
@@ -72,6 +77,7 @@ def _session(
     options = ort.SessionOptions()
     # A stated number, because ONNX Runtime does not say what its own default comes to.
     options.intra_op_num_threads = threads or usable_cores()
+    options.log_severity_level = _FATAL
     try:
         # Its own fallback would print and carry on elsewhere; that decision is made above.
         return ort.InferenceSession(
@@ -97,6 +103,18 @@ def has_cuda() -> bool:
     except OSError:
         return False
     return True
+
+
+def gpu_count() -> int:
+    """Count the GPUs that this process may use, 1 where the driver does not say."""
+    count = ctypes.c_int()
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        driver.cuInit(0)
+        driver.cuDeviceGetCount(ctypes.byref(count))
+    except (OSError, AttributeError):
+        return 1
+    return max(count.value, 1)
 
 
 def first_line(error: Exception) -> str:

@@ -1,13 +1,30 @@
 """Variant + Reference -> the ref and alt windows of each pass as base codes, or a `Status`."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
 from service.errors import Status, ValidationError
+from service.placement import Nearby, justify, normal_form
 from service.reference import Reference
 from service.sequence import UNKNOWN, Codes, encode, reverse_complement
-from service.variants import Variant, allele_status, trim
+from service.variants import Edit, Variant, allele_status, trim
+
+
+class Anchoring(StrEnum):
+    """What the ref and the alt window share where a change of length moves its surroundings.
+
+    Each is read in the direction of the strand, and `region` is the justified change: all bases
+    over which an indel can slide.
+    """
+
+    LEFT = "left"
+    """What lies left of the region: its first base has the index of the variant in both."""
+    RIGHT = "right"
+    """What lies right of it: its last base has the index of the variant in both."""
+    CENTRE = "centre"
+    """The middle of the region has it, so that either side loses or gains half of the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +41,26 @@ class Pass:
     shift: int
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A variant that can be scored, on the reference.
+
+    Attributes:
+      bases: around it.
+      edit: the trimmed edit, 0-based.
+      justified: over all bases where it can lie, 0-based.
+    """
+
+    bases: Nearby
+    edit: Edit
+    justified: Edit
+
+    @property
+    def changes_length(self) -> bool:
+        """Whether ref and alt differ in length, so that their windows can be anchored."""
+        return self.edit.end - self.edit.start != len(self.edit.inserted)
+
+
 def make_passes(strands: int, shifts: tuple[int, ...]) -> tuple[Pass, ...]:
     """Return every combination of strand and shift, plus strand first.
 
@@ -37,26 +74,16 @@ def make_passes(strands: int, shifts: tuple[int, ...]) -> tuple[Pass, ...]:
     return tuple(Pass(reverse, shift) for reverse in (False, True)[:strands] for shift in shifts)
 
 
-def variant_windows(
-    reference: Reference, variant: Variant, width: int, passes: tuple[Pass, ...]
-) -> Codes | Status:
-    """Cut the windows of both haplotypes around a variant.
-
-    The first changed base of the oriented sequence has index width // 2 + shift: the first base
-    that is replaced or deleted, or the first inserted one (there the ref window has the base
-    after the insertion). Left of it both windows are equal; from it on each follows its own
-    haplotype. An indel inside a repeat is first moved as far left as the oriented sequence
-    allows (up to one width), so that every spelling of one change gives the same windows. The
-    minus strand repeats this on the reverse-complemented genome. Beyond known sequence: N.
+def check_variant(reference: Reference, variant: Variant, width: int) -> Checked | Status:
+    """Look a variant up on the reference.
 
     Args:
       reference: the genome.
       variant: pos is 1-based; alleles in either case.
-      width: W, bases in a window.
-      passes: P strands and shifts.
+      width: W, bases in a window; a change of more than a quarter of it is too long.
 
     Returns:
-      (P, 2, W) codes, axis 1 is ref, alt; or why the variant cannot be scored.
+      The change; or why it cannot be scored.
     """
     status = allele_status(variant.ref, variant.alt)
     if status is not Status.OK:
@@ -66,29 +93,88 @@ def variant_windows(
         return Status.UNKNOWN_CONTIG
     if not reference.covers(contig, variant.start, variant.end):
         return Status.WINDOW_OFF_CONTIG
-    # Two widths on each side: one for the window, one for moving an indel through a repeat.
-    margin = 2 * width
-    origin = variant.start - margin
-    ref = reference.codes(contig, origin, variant.end + margin)
-    if ref[margin:-margin].tobytes() != encode(variant.ref).tobytes():
+    bases = Nearby(reference, contig, variant.start - width, variant.end + width)
+    found = bases.codes(variant.start, variant.end).tobytes()
+    if found != encode(variant.ref).tobytes():
         return Status.REF_MISMATCH
     edit = trim(variant)
-    if max(edit.end - edit.start, len(edit.inserted)) > width // 4:
+    is_change = found != encode(variant.alt).tobytes()
+    if is_change and max(edit.end - edit.start, len(edit.inserted)) > width // 4:
         return Status.ALLELE_TOO_LONG
-    start, end = edit.start - origin, edit.end - origin
-    alt = np.concatenate((ref[:start], encode(edit.inserted), ref[end:]))
-    is_indel = start == end or not edit.inserted
-    windows = np.empty((len(passes), 2, width), np.uint8)
+    return Checked(bases, edit, justify(bases, edit))
+
+
+def change_windows(
+    change: Checked,
+    width: int,
+    passes: tuple[Pass, ...],
+    anchorings: tuple[Anchoring, ...],
+) -> Codes:
+    """Cut the windows of both haplotypes around a change.
+
+    A change that keeps the length has its first base, in the direction of the strand, at index
+    width // 2 + shift of both windows. One that alters it is shown once for each anchoring, with
+    that index for the base that the anchoring names. Nothing depends on how the change was
+    spelt; the minus strand repeats all on the reverse-complemented genome; and with ref and alt
+    swapped the same windows come out. Beyond known sequence: N.
+
+    Args:
+      change: what `check_variant` found.
+      width: W, bases in a window.
+      passes: P strands and shifts.
+      anchorings: K of them.
+
+    Returns:
+      (Q, 2, W) codes, axis 1 is ref, alt; Q is P, or P x K (anchorings fastest) where the length
+      changes.
+    """
+    if not change.changes_length:
+        anchorings = (Anchoring.LEFT,)
+    region = change.justified if change.changes_length else change.edit
+    origin = region.start - width
+    ref = change.bases.codes(origin, region.end + width)
+    inserted = encode(region.inserted)
+    alt = np.concatenate((ref[:width], inserted, ref[len(ref) - width :]))
+    # The region is [width, len - width) of either haplotype, on either strand.
+    windows = np.empty((len(passes) * len(anchorings), 2, width), np.uint8)
+    rows = iter(windows)
     reverse = False
-    for window, way in zip(windows, passes, strict=True):
+    for way in passes:
         if way.reverse is not reverse:
-            ref, alt = reverse_complement(ref), reverse_complement(alt)
-            start, end, reverse = len(ref) - end, len(ref) - start, way.reverse
-        anchor = start - (_room_to_move(ref, alt, start, width) if is_indel else 0)
-        first = anchor - variant_index(width, way)
-        window[0] = ref[first : first + width]
-        window[1] = alt[first : first + width]
+            ref, alt, reverse = reverse_complement(ref), reverse_complement(alt), way.reverse
+        index = variant_index(width, way)
+        for anchoring in anchorings:
+            row = next(rows)
+            for side, haplotype in enumerate((ref, alt)):
+                first = _anchor(anchoring, width, len(haplotype) - width) - index
+                row[side] = haplotype[first : first + width]
     return windows
+
+
+def _anchor(anchoring: Anchoring, start: int, end: int) -> int:
+    """The base of the region [start, end) that gets the index of the variant."""
+    if anchoring is Anchoring.LEFT:
+        return start
+    return end - 1 if anchoring is Anchoring.RIGHT else (start + end) // 2
+
+
+def variant_windows(
+    reference: Reference,
+    variant: Variant,
+    width: int,
+    passes: tuple[Pass, ...],
+    anchorings: tuple[Anchoring, ...] = (Anchoring.LEFT,),
+) -> Codes | Status:
+    """Check one variant and cut its windows: see `check_variant` and `change_windows`."""
+    change = check_variant(reference, variant, width)
+    if isinstance(change, Status):
+        return change
+    return change_windows(change, width, passes, anchorings)
+
+
+def normalised(change: Checked) -> str:
+    """Return the normal form of a change: `pos:ref:alt`, pos 1-based."""
+    return normal_form(change.bases, change.edit, change.justified)
 
 
 def pair_windows(
@@ -138,13 +224,3 @@ def variant_index(width: int, way: Pass) -> int:
     if not 0 <= index < width:
         raise ValidationError(f"a shift of {way.shift} leaves the window of {width} bases")
     return index
-
-
-def _room_to_move(ref: Codes, alt: Codes, start: int, limit: int) -> int:
-    """Bases by which an indel at `start` can move left without changing either haplotype."""
-    period = abs(len(alt) - len(ref))
-    longer = max(ref, alt, key=len)
-    before = longer[start - limit : start]
-    repeats = (before == longer[start - limit + period : start + period]) & (before != UNKNOWN)
-    breaks = np.flatnonzero(~repeats)
-    return limit - 1 - int(breaks[-1]) if breaks.size else limit

@@ -1,6 +1,6 @@
 """VCF file in to VCF file out beside raw ONNX Runtime: same unique sequences, same session.
 
-`make bench` runs it. The first goes through `service.batch.score_file`: it opens the file, cuts
+`make bench` runs it. The first goes through `service.stream.score_stream`: it opens the file, cuts
 windows, runs the model, writes, flushes to disk and renames. The second runs the model alone.
 Repeats alternate between the two, so that a busy machine slows both; medians are reported.
 """
@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from service.batch import score_file
 from service.output import Output, OutputFormat
 from service.reference import Reference
 from service.registry import Model, Registry
 from service.scoring import Scorer, ScoringOptions
 from service.sequence import decode
 from service.source import Source
+from service.stream import score_stream
 
 FASTA = Path(__file__).parents[1] / "examples/chr17.hg19.part.fa"
 HEADER = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -69,8 +69,8 @@ def score_vcf(vcf: Path, model: Model | Recorder, reference: Reference) -> None:
     scored = vcf.with_name("out.vcf")
     scorer = Scorer(model, reference, ScoringOptions())  # type: ignore[arg-type]  # same methods
     with Source(str(vcf)) as source, Output(str(scored), is_compressed=False) as output:
-        summary = score_file(source, output, scorer, style=OutputFormat.VCF)
-    assert summary.n_scored == summary.n_alts > 0, summary.counts
+        tally = score_stream(source, output, scorer, style=OutputFormat.VCF).tally
+    assert tally.n_scored == tally.n_alts > 0, tally.counts
     assert scored.stat().st_size == output.n_written, "the file has its name and all its bytes"
     scored.unlink()
 

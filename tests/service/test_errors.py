@@ -13,9 +13,11 @@ PUBLIC = {
     "RequestTooLargeError": (413, "request_too_large"),
     "ValidationError": (422, "validation_error"),
     "InputFileError": (422, "input_file"),
+    "WrongAssemblyError": (422, "wrong_assembly"),
     "ModelContractError": (500, "model_contract"),
     "DeviceError": (500, "device"),
     "OverloadedError": (503, "overloaded"),
+    "IncompleteError": (503, "incomplete"),
 }
 
 

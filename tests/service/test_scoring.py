@@ -1,5 +1,6 @@
 """The pipeline on a model that can be counted by hand, and what must hold for any model."""
 
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -17,11 +18,12 @@ from service.errors import Status, ValidationError
 from service.registry import Registry
 from service.scoring import Scorer, ScoringOptions
 from service.variants import Variant
+from service.windows import Anchoring
 from tests.genomes import CHR1, genome, reversed_complement
 from tests.toy_models import CALIBRATION, SumModel, write_model
 
 NAMES = tuple(field.name for field in fields(Effects))
-PLUS_ONLY = ScoringOptions(strands=1)
+PLUS_ONLY = ScoringOptions(strands=1, anchorings=(Anchoring.LEFT,))
 POS = 50
 REF = CHR1[POS - 1]
 EVERY_STATUS = [
@@ -38,6 +40,12 @@ EVERY_STATUS = [
     (Variant("chr1", POS, REF, REF + "ACGTAC"), Status.ALLELE_TOO_LONG),
     (Variant("chr1", POS, REF.lower(), REF + "AC"), Status.OK),
 ]
+
+
+def in_lines(sequence, length=30):
+    return "".join(
+        f"{sequence[first : first + length]}\n" for first in range(0, len(sequence), length)
+    )
 
 
 def as_rows(effects):
@@ -221,32 +229,32 @@ class CountingModel:
         return self._run(bases)
 
 
-def test_batches_have_a_fixed_maximum_and_no_sequence_runs_twice(toy_model, monkeypatch):
-    monkeypatch.setattr("service.scoring._BATCHES_PER_CHUNK", 10_000)
+def test_batches_have_a_fixed_maximum_and_no_sequence_is_needed_twice(toy_model):
     model = CountingModel(toy_model)
     sites = [(pos, CHR1[pos - 1]) for pos in range(20, 60)]
     variants = [Variant("chr1", pos, ref, alt) for pos, ref in sites for alt in "ACGT"]
     with genome({"chr1": CHR1}) as reference:
         Scorer(model, reference, ScoringOptions(batch_size=32)).score(variants)
+    # REF once and the three other bases for each site and strand; the ALT that equals its REF is
+    # cut, but not looked at.
     sizes = [len(batch) for batch in model.batches]
-    # Four different windows for each site and strand; REF and the ALT equal to it are one.
-    assert sizes == [32] * (40 * 4 * 2 // 32)
-    rows = np.concatenate(model.batches)
-    assert len(np.unique(rows, axis=0)) == len(rows)
+    assert sizes == [32] * (40 * 5 * 2 // 32) + [16]
 
 
-def test_memory_is_flat_in_the_number_of_variants(toy_model):
-    model = CountingModel(toy_model)
-    variants = random_variants(np.random.default_rng(1), 600)
+def test_memory_is_flat_in_the_number_of_variants(toy_model, monkeypatch):
+    monkeypatch.setattr("service.scoring._ITEMS_PER_CHUNK", 16)
+    variants = random_variants(np.random.default_rng(1), 100)
     with genome({"chr1": CHR1}) as reference:
-        scorer = Scorer(model, reference, ScoringOptions(batch_size=4))
-        cut = []
-        original = scorer._predict
-        scorer._predict = lambda windows: cut.append(len(windows)) or original(windows)
+        scorer = Scorer(CountingModel(toy_model), reference)
+        at_once = []
+        original = scorer.predict
+        scorer.predict = lambda windows: at_once.append(len(windows.status)) or original(windows)
         scores = scorer.score(variants)
-    assert sum(cut) == scores.status.count(Status.OK)
-    assert max(cut) <= 16
-    assert max(map(len, model.batches)) <= 4
+        monkeypatch.setattr("service.scoring._ITEMS_PER_CHUNK", 1000)
+        whole = Scorer(toy_model, reference).score(variants)
+    assert at_once == [16] * 6 + [4]
+    assert (scores.status, scores.normalised) == (whole.status, whole.normalised)
+    np.testing.assert_allclose(as_rows(scores.effects), as_rows(whole.effects), atol=1e-6)
 
 
 class TestPairs:
@@ -381,6 +389,8 @@ def test_variants_without_a_reference_are_refused(toy_model):
         {"coverage": 1.0},
         {"coverage": 0.0},
         {"batch_size": 0},
+        {"anchorings": ()},
+        {"anchorings": (Anchoring.LEFT, Anchoring.LEFT)},
     ],
 )
 def test_options_out_of_range_are_refused(options):
@@ -398,6 +408,7 @@ def test_provenance_says_how_the_scores_were_made(toy_model, toy_models_dir):
     with genome({"chr1": CHR1}, "GRCh37") as reference:
         found = Scorer(toy_model, reference, ScoringOptions(shifts=(0, 2))).provenance()
     card = Registry(toy_models_dir).card("sum")
+    digest = hashlib.sha256(f">chr1\n{in_lines(CHR1)}".encode()).hexdigest()
     assert json.loads(json.dumps(found)) == found
     assert found == {
         "varsigma_version": __version__,
@@ -416,7 +427,14 @@ def test_provenance_says_how_the_scores_were_made(toy_model, toy_models_dir):
         "precision": "float32",
         "assembly": "GRCh37",
         "reference": "genome.fa",
-        "options": {"strands": 2, "shifts": [0, 2], "coverage": 0.9, "batch_size": 256},
+        "reference_sha256": digest,
+        "options": {
+            "strands": 2,
+            "shifts": [0, 2],
+            "anchorings": ["left", "right"],
+            "coverage": 0.9,
+            "batch_size": 256,
+        },
         "calibrated": False,
         "calibrated_targets": [],
         "use": "research use only",

@@ -23,7 +23,8 @@ def test_command_line_over_environment_over_default(monkeypatch):
 
 EXAMPLES = {
     "models": "m", "model": "dh7,mse", "reference": "r.fa", "assembly": "GRCh38", "device": "cpu",
-    "threads": "3", "strands": "1", "shifts": "0, -10,10", "coverage": "0.5", "batch_size": "7",
+    "threads": "3", "workers": "4", "ray": "auto", "shard_bytes": "9", "strands": "1",
+    "shifts": "0, -10,10", "anchorings": "centre, left", "coverage": "0.5", "batch_size": "7",
     "mismatch_share": "0.2", "host": "0.0.0.0", "port": "1", "max_body_bytes": "5",
     "max_items": "6", "max_waiting": "8", "debug": "1",
 }  # fmt: skip
@@ -37,7 +38,9 @@ def test_every_setting_is_read_from_its_variable(monkeypatch):
     assert not [name for name in EXAMPLES if getattr(settings, name) == getattr(default, name)]
     assert settings.model == ("dh7", "mse")
     assert settings.shifts == (0, -10, 10)
-    assert settings.scoring_options().shifts == (0, -10, 10)
+    assert settings.anchorings == ("centre", "left")
+    options = settings.scoring_options()
+    assert (options.shifts, options.anchorings) == (settings.shifts, settings.anchorings)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,9 @@ def test_every_setting_is_read_from_its_variable(monkeypatch):
     [
         ("assembly", "hg19"), ("device", "gpu"), ("threads", "0"), ("strands", "3"),
         ("shifts", "a"), ("shifts", "1,1"), ("shifts", ","), ("coverage", "1"),
-        ("coverage", "nan"), ("batch_size", "-1"), ("port", "70000"), ("model", "a,a"),
+        ("coverage", "nan"), ("batch_size", "-1"), ("workers", "0"), ("shard_bytes", "0"),
+        ("anchorings", "middle"), ("anchorings", "left,left"), ("anchorings", ","),
+        ("port", "70000"), ("model", "a,a"),
     ],
 )  # fmt: skip
 def test_a_bad_value_names_the_option_and_the_variable(monkeypatch, name, value):

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from service.errors import Status, ValidationError
 from service.sequence import decode, encode, reverse_complement
 from service.variants import Variant
-from service.windows import Pass, make_passes, pair_windows, variant_windows
+from service.windows import Anchoring, Pass, make_passes, pair_windows, variant_windows
 from tests.genomes import CHR1, genome, reversed_complement
 
 WIDTH = 40
+ALL = tuple(Anchoring)
 PASSES = make_passes(2, (0, -7, 5))
 FORWARD = (Pass(reverse=False, shift=0),)
 REVERSE = (Pass(reverse=True, shift=0),)
@@ -22,7 +23,7 @@ def shown(windows):
     return [tuple(map(decode, pair)) for pair in windows]
 
 
-def naive_windows(contig, start, ref, alt, width, way):
+def naive_windows(contig, start, ref, alt, width, way, anchoring=Anchoring.LEFT):
     """The windows of one pass from whole haplotypes, on strings (contig without N)."""
     ref, alt = ref.upper(), alt.upper()
     end = start + len(ref)
@@ -43,12 +44,25 @@ def naive_windows(contig, start, ref, alt, width, way):
         ):
             last += 1
         edits.append((len(contig) + len(changed) - 2 * (first + last), first))
-    left = min(edits)[1] - width // 2 - way.shift
-    padding = "N" * 2 * width
-    return tuple(
-        f"{padding}{haplotype}{padding}"[left + 2 * width : left + 3 * width]
-        for haplotype in (contig, changed)
+    size = min(edits)[0]
+    firsts = [first for length, first in edits if length == size]
+    # From the first place where the smallest edit can lie to the last base that it can touch.
+    region_start, n_after = (
+        min(firsts),
+        len(contig) - max(firsts) - (size + len(contig) - len(changed)) // 2,
     )
+    padding = "N" * 2 * width
+    found = []
+    for haplotype in (contig, changed):
+        region_end = len(haplotype) - n_after
+        anchor = {
+            Anchoring.LEFT: region_start,
+            Anchoring.RIGHT: region_end - 1,
+            Anchoring.CENTRE: (region_start + region_end) // 2,
+        }[Anchoring.LEFT if len(contig) == len(changed) else anchoring]
+        left = anchor - width // 2 - way.shift
+        found.append(f"{padding}{haplotype}{padding}"[left + 2 * width : left + 3 * width])
+    return tuple(found)
 
 
 @st.composite
@@ -67,25 +81,31 @@ def variants(draw):
 def test_windows_equal_those_of_the_naive_twin(drawn):
     contig, start, ref, alt = drawn
     with genome({"1": contig}) as reference:
-        windows = variant_windows(reference, Variant("chr1", start + 1, ref, alt), WIDTH, PASSES)
-    assert shown(windows) == [naive_windows(contig, start, ref, alt, WIDTH, way) for way in PASSES]
+        variant = Variant("chr1", start + 1, ref, alt)
+        windows = variant_windows(reference, variant, WIDTH, PASSES, ALL)
+    keeps_length = len(ref) == len(alt)
+    assert shown(windows) == [
+        naive_windows(contig, start, ref, alt, WIDTH, way, anchoring)
+        for way in PASSES
+        for anchoring in (ALL[:1] if keeps_length else ALL)
+    ]
 
 
 @given(variants())
 def test_a_reverse_complemented_genome_gives_the_mirrored_windows(drawn):
     contig, start, ref, alt = drawn
     with genome({"1": contig, "2": reversed_complement(contig)}) as reference:
-        one = variant_windows(reference, Variant("1", start + 1, ref, alt), WIDTH, PASSES)
+        one = variant_windows(reference, Variant("1", start + 1, ref, alt), WIDTH, PASSES, ALL)
         mirrored = Variant(
             "2",
             len(contig) - start - len(ref) + 1,
             reversed_complement(ref),
             reversed_complement(alt),
         )
-        two = variant_windows(reference, mirrored, WIDTH, PASSES)
+        two = variant_windows(reference, mirrored, WIDTH, PASSES, ALL)
     assert isinstance(one, np.ndarray)
     assert isinstance(two, np.ndarray)
-    by_strand = len(PASSES) // 2
+    by_strand = len(one) // 2
     assert np.array_equal(one, np.concatenate((two[by_strand:], two[:by_strand])))
 
 
@@ -98,8 +118,8 @@ def test_every_spelling_of_one_change_gives_the_same_windows(drawn, left, right)
         "1", left + 1, contig[left:right], contig[left:start] + alt + contig[end:right]
     )
     with genome({"1": contig}) as reference:
-        short = variant_windows(reference, Variant("1", start + 1, ref, alt), WIDTH, PASSES)
-        long = variant_windows(reference, longer, WIDTH, PASSES)
+        short = variant_windows(reference, Variant("1", start + 1, ref, alt), WIDTH, PASSES, ALL)
+        long = variant_windows(reference, longer, WIDTH, PASSES, ALL)
     assert shown(short) == shown(long)
 
 
@@ -318,3 +338,28 @@ def test_codes_are_uint8_as_the_contract_says():
     assert windows.dtype == np.uint8
     assert windows.shape == (6, 2, 20)
     assert windows[0, 1, 10] == encode("N")[0]
+
+
+def test_an_indel_slides_through_a_repeat_longer_than_the_window():
+    contig = "ACGT" + "CA" * 300 + "GGTC"
+    first, last = Variant("1", 4, "TCA", "T"), Variant("1", 603, "CAG", "G")
+    with genome({"1": contig}) as reference:
+        one = variant_windows(reference, first, WIDTH, PASSES, ALL)
+        two = variant_windows(reference, last, WIDTH, PASSES, ALL)
+    assert shown(one) == shown(two)
+
+
+def test_each_anchoring_shares_what_it_says():
+    insertion, deletion = Variant("1", 20, "C", "CTTTT"), Variant("1", 20, CONTIG[19:24], "C")
+    with genome({"1": CONTIG}) as reference:
+        for variant in (insertion, deletion):
+            windows = variant_windows(reference, variant, 16, FORWARD, ALL)
+            (ref_l, alt_l), (ref_r, alt_r), (ref_c, alt_c) = shown(windows)
+            assert ref_l[:8] == alt_l[:8]
+            assert ref_l[8:] != alt_l[8:]
+            assert ref_r[9:] == alt_r[9:]
+            assert ref_r[:9] != alt_r[:9]
+            # Half of the change on either side.
+            assert (ref_c[2:6], ref_c[10:14]) in {
+                (alt_c[:4], alt_c[12:16]), (alt_c[4:8], alt_c[8:12]),
+            }  # fmt: skip

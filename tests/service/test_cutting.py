@@ -1,0 +1,107 @@
+"""Many variants cut together give what each gives alone."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.cutting import cut_pairs, cut_variants
+from service.errors import Status
+from service.sequence import decode
+from service.variants import Variant
+from service.windows import Anchoring, make_passes, pair_windows, variant_windows
+from tests.genomes import genome
+
+WIDTH = 12
+PASSES = make_passes(2, (0, -3, 5))
+BOTH = (Anchoring.LEFT, Anchoring.RIGHT)
+GENOME = {
+    "chr1": "ACGTTGCAAGTCCATGGNTCCGTAAACTGATCGTTAGCCATAGGCTTTTTTACG",
+    "chr2:101-130": "ACGTTGCAAGTCCATGGATCCGTAAACTGA",
+    "chr2:141-150": "GTACGTACGT",
+    "chrM": "GATCACAGGT",
+}
+
+
+@st.composite
+def some_variants(draw):
+    contig = draw(st.sampled_from(["chr1", "1", "chr2", "chrM", "MT", "chr9"]))
+    pos = draw(st.integers(0, 60)) + draw(st.sampled_from([0, 95]))
+    bases = st.sampled_from("ACGTNacgt")
+    single = draw(st.booleans())
+    size = 1 if single else 3
+    ref = draw(st.text(bases, min_size=1, max_size=size))
+    alt = draw(
+        st.text(bases, min_size=1, max_size=size) | st.sampled_from([".", "*", "<DEL>", "A[1:2["])
+    )
+    whole = GENOME.get(contig)
+    if whole and draw(st.booleans()):
+        ref = whole[pos - 1 : pos - 1 + len(ref)] or ref
+    return Variant(contig, pos, ref, alt)
+
+
+def windows_by_row(windows, n):
+    found = [None] * n
+    for group in windows.groups:
+        for row, index in zip(group.rows.tolist(), group.index, strict=True):
+            assert found[row] is None, "a variant is in one group only"
+            found[row] = windows.sequences[index]
+    return found
+
+
+@given(st.lists(some_variants(), max_size=25))
+def test_equal_those_of_each_variant_alone(variants):
+    with genome(GENOME) as reference:
+        windows = cut_variants(reference, variants, WIDTH, PASSES, BOTH)
+        alone = [variant_windows(reference, one, WIDTH, PASSES, BOTH) for one in variants]
+    found = windows_by_row(windows, len(variants))
+    assert len(windows.status) == len(windows.normalised) == len(variants)
+    for one, together, status, form in zip(
+        alone, found, windows.status, windows.normalised, strict=True
+    ):
+        if isinstance(one, Status):
+            assert (together, status, form) == (None, one, ".")
+        else:
+            assert status is Status.OK
+            assert np.array_equal(together, one)
+            assert form != "."
+
+
+def test_positions_far_apart_and_out_of_order(monkeypatch):
+    monkeypatch.setattr("service.cutting._MAX_GAP", 4)
+    sequence = "ACGTTGCAAGTC" * 20
+    places = [200, 3, 90, 91, 3, 150, 240, 1]
+    variants = [Variant("1", pos, sequence[pos - 1], "N") for pos in places]
+    with genome({"1": sequence}) as reference:
+        windows = cut_variants(reference, variants, WIDTH, PASSES, BOTH)
+        alone = [variant_windows(reference, one, WIDTH, PASSES) for one in variants]
+    for together, one in zip(windows_by_row(windows, len(variants)), alone, strict=True):
+        assert np.array_equal(together, one)
+
+
+def test_alts_of_one_site_share_their_ref_and_an_alt_equal_to_ref_is_it():
+    with genome({"1": "ACGTTGCAAGTC" * 3}) as reference:
+        variants = [Variant("1", 14, "C", alt) for alt in "AGTC"]
+        windows = cut_variants(reference, variants, WIDTH, make_passes(2, (0,)), BOTH)
+    [group] = windows.groups
+    assert len(np.unique(group.index[:, :, 0])) == 2
+    assert np.array_equal(group.index[3, :, 1], group.index[3, :, 0])
+
+
+def test_pairs_equal_those_of_each_pair_alone():
+    pairs = [("ACGT", "ACG"), ("A" * 13, "A"), ("", "A"), ("ACGT", "ACGT")]
+    windows = cut_pairs(pairs, WIDTH, PASSES)
+    assert windows.status == [
+        Status.OK, Status.ALLELE_TOO_LONG, Status.NON_ACGTN, Status.OK,
+    ]  # fmt: skip
+    found = windows_by_row(windows, len(pairs))
+    for pair, together in zip(pairs, found, strict=True):
+        if together is not None:
+            assert np.array_equal(together, pair_windows(*pair, WIDTH, PASSES))
+    assert decode(found[3][0, 0]) == decode(found[3][0, 1])
+
+
+def test_nothing_gives_nothing():
+    with genome(GENOME) as reference:
+        windows = cut_variants(reference, [], WIDTH, PASSES, BOTH)
+    assert windows.sequences.shape == (0, WIDTH)
+    assert windows.groups == ()
