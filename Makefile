@@ -20,7 +20,7 @@ BIN := $(DEV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-data lint format bench bench-workers data train evaluate calibrate validate wheel check-no-torch docker-lint docker-steps clean
+.PHONY: help demo serve test test-data lint format bench bench-plumbing bench-eager bench-workers check-genome check-resume fuzz data train evaluate calibrate validate wheel check-no-torch docker-lint docker-steps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,9 +59,6 @@ check-no-torch: $(DEMO_READY) ## import and run the service where torch is not i
 
 bench: $(DEMO_READY) ## throughput, VCF file in to VCF file out, beside raw ONNX Runtime
 	$(DEMO)/bin/python -m tests.bench_throughput --model $(MODEL)
-
-bench-workers: $(DEV_READY) ## throughput of two workers beside one, here and on a Ray cluster of this machine
-	$(BIN)/python -m tests.bench_workers --model $(MODEL)
 
 bench-plumbing: $(DEV_READY) ## variants/s and memory of all but the model, up to 2,000,000 records
 	$(BIN)/python -m tests.bench_plumbing

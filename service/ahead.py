@@ -7,8 +7,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# A thread that waits for input which never comes must not keep the process from ending.
-_PATIENCE_SECONDS = 10.0
+# A thread that waits for input which never comes, or for a model in the middle of a long run, must
+# not keep the process from ending.
+_PATIENCE_SECONDS = 1.0
 
 
 def ahead(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:

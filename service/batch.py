@@ -5,30 +5,22 @@ A run into a file may be interrupted at any time; the same command goes on from 
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from service.cluster import execute_on_ray
 from service.errors import IncompleteError, ServiceError, ValidationError
+from service.folder import PLAN, discard, lock, work_folder
 from service.job import Job
+from service.markers import Marker, read_markers
 from service.merge import merge
 from service.orders import Order
-from service.output import Output
-from service.plan import (
-    Plan,
-    begun,
-    discard,
-    load_plan,
-    lock,
-    make_plan,
-    work_folder,
-)
+from service.plan import Plan, begun, load_plan, make_plan
 from service.scoring import Scorer
 from service.session import usable_cores
-from service.shards import Marker, missing, read_markers
 from service.source import Source
-from service.stream import OnProgress, ignore, score_stream
+from service.stream import OnProgress, Output, ignore, score_stream
 from service.summary import Summary
 from service.workers import OnDone, execute_here, execute_in_processes
 
@@ -115,11 +107,10 @@ def score_order(order: Order, on_progress: OnProgress = ignore) -> Summary:
             on_progress=on_progress,
         )
     job = order.job(settings.threads or usable_cores())
-    inputs = (order.vcf, str(order.reference))
     # Both are looked at before the slow part: an index may have to be built, a model loaded.
     with (
         Source(order.vcf) as source,
-        Output(order.output, is_compressed=order.style.is_compressed, inputs=inputs) as output,
+        Output(order.output, is_compressed=order.style.is_compressed) as output,
     ):
         return score_stream(
             source,
@@ -144,7 +135,7 @@ def plan_order(order: Order) -> tuple[Path, int]:
     output, settings = Path(order.output), order.settings
     folder = work_folder(output)
     job = order.job(Crew().threads(settings.threads, folder))
-    with lock(folder), _kept(folder):
+    with _held(folder), _kept(folder):
         plan = make_plan(
             order.vcf, output, job, job.open(), folder=folder, shard_bytes=settings.shard_bytes
         )
@@ -181,7 +172,7 @@ def merge_plan(folder: Path, *, is_partial: bool = False) -> tuple[Job, Summary]
     with lock(folder):
         summary = merge(folder, is_partial=is_partial)
         if not is_partial:
-            discard(folder)
+            _end(folder)
     return job, summary
 
 
@@ -210,26 +201,48 @@ def score_file(
     """
     started = time.perf_counter()
     folder = work_folder(output)
-    with lock(folder), _kept(folder):
-        scorer = job.open()
-        plan = make_plan(vcf, output, job, scorer, folder=folder, shard_bytes=shard_bytes)
-        sizes = [shard.n_bytes for shard in plan.shards]
-        done = read_markers(folder, plan)
-        position = sum(sizes[index] for index in done)
-        n_alts = sum(marker.tally.n_alts for marker in done.values())
-        on_progress(position, n_alts, sum(sizes))
+    with _held(folder):
+        with _kept(folder):
+            scorer = job.open()
+            plan = make_plan(vcf, output, job, scorer, folder=folder, shard_bytes=shard_bytes)
+            sizes = [shard.n_bytes for shard in plan.shards]
+            size = sum(sizes)
+            done = read_markers(folder, plan)
+            position = sum(sizes[index] for index in done)
+            n_alts = sum(marker.tally.n_alts for marker in done.values())
+            on_progress(position, n_alts, size)
 
-        def on_done(marker: Marker) -> None:
-            nonlocal position, n_alts
-            position += sizes[marker.index]
-            n_alts += marker.tally.n_alts
-            on_progress(position, n_alts, sum(sizes))
+            def on_done(marker: Marker) -> None:
+                nonlocal position, n_alts
+                position += sizes[marker.index]
+                n_alts += marker.tally.n_alts
+                on_progress(position, n_alts, size)
 
-        left = [index for index in range(len(sizes)) if index not in done]
-        crew.execute(folder, plan, left, on_done=on_done, scorer=scorer)
-        summary = merge(folder)
-        discard(folder)
+            left = [index for index in range(len(sizes)) if index not in done]
+            crew.execute(folder, plan, left, on_done=on_done, scorer=scorer)
+            summary = merge(folder)
+        _end(folder)
     return replace(summary, seconds=time.perf_counter() - started)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a work folder; one in which nothing was planned that could go on is removed again."""
+    with lock(folder):
+        try:
+            yield
+        except ServiceError:
+            if not (folder / PLAN).exists():
+                discard(folder)
+            raise
+
+
+def _end(folder: Path) -> None:
+    """Remove the folder of a run whose output is whole: nobody is to be told to go on with it."""
+    try:
+        discard(folder)
+    except KeyboardInterrupt:
+        discard(folder)
 
 
 @contextmanager
@@ -238,22 +251,27 @@ def _kept(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        state = _state(folder)
-        raise IncompleteError(f"interrupted: {state}; {_GO_ON}") from None
+        raise IncompleteError(f"interrupted: {_state(folder)}; {_GO_ON}") from None
     except IncompleteError as error:
         raise IncompleteError(f"{error.message}; {_state(folder)}; {_GO_ON}") from error
     except ServiceError as error:
-        plan = begun(folder)
-        if plan is None:
-            discard(folder)  # nothing was planned that could go on
-        elif read_markers(folder, plan):
+        if _n_done(folder)[0]:
             error.add_note(f"{_state(folder)}: `varsigma merge {folder} --partial` writes them out")
         raise
 
 
 def _state(folder: Path) -> str:
-    plan = begun(folder)
-    if plan is None:
-        return "no shard done"
-    n_all = len(plan.shards)
-    return f"{n_all - len(missing(folder, plan))} of {n_all} shards done"
+    n_done, n_all = _n_done(folder)
+    return f"{n_done} of {n_all} shards done" if n_all else "no shard done"
+
+
+def _n_done(folder: Path) -> tuple[int, int]:
+    """Count the shards that are done, and all of them; none where the folder cannot be read.
+
+    This is asked when there is an error already, which must not be hidden by another.
+    """
+    with suppress(ServiceError):
+        plan = begun(folder)
+        if plan is not None:
+            return len(read_markers(folder, plan)), len(plan.shards)
+    return 0, 0

@@ -6,6 +6,7 @@ Every failure is one line on standard error.
 import json
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,15 +23,18 @@ from service import options as opt
 from service.batch import merge_plan, plan_order, score_order, score_some
 from service.durable import write_file
 from service.errors import ModelNotFoundError, ValidationError
-from service.orders import Order, index_kind, only_model
+from service.job import IndexKind
+from service.markers import Marker
+from service.orders import Order, check_file, followed, only_model
 from service.output import output_format
 from service.registry import Registry
 from service.schemas import ModelSummary
 from service.settings import Settings, load_settings
-from service.shards import Marker
 from service.summary import EXIT_ERROR, Summary
 from service.terminal import Bar, console, explained, listen, terminable
 from service.workers import spare_collector
+
+_ONE_PASS = {"strands": 1, "shifts": "0", "anchorings": "left"}
 
 app = typer.Typer(
     help="Effect of DNA variants on regulatory activity, with its uncertainty. Research use only.",
@@ -42,6 +46,7 @@ app = typer.Typer(
 
 @app.command()
 def score(
+    context: typer.Context,
     vcf: opt.Vcf,
     *,
     output: opt.Output,
@@ -70,32 +75,19 @@ def score(
 
     A run into a file that was interrupted goes on where it stopped when it is started again.
     """
-    settings = _settings(
-        model=model,
-        models=models,
-        reference=reference,
-        assembly=assembly,
-        device=device,
-        threads=threads,
-        workers=workers,
-        ray=ray,
-        **_passes(strands, shifts, anchorings, fast=fast),
-        coverage=coverage,
-        batch_size=batch_size,
-        mismatch_share=mismatch_share,
-        shard_bytes=shard_bytes,
-    )
+    settings = _settings(**context.params)
     order = _order(
         vcf, output, settings, style=style, index=index, rejects=rejects, summary=summary
     )
     shown = console(sys.stderr)
     with terminable(), Bar(shown) as bar:
         done = score_order(order, bar.update)
-    _finish(done, settings.mismatch_share, settings.device, summary)
+    _finish(done, settings.mismatch_share, settings.device, order.summary)
 
 
 @app.command()
 def plan(
+    context: typer.Context,
     vcf: opt.Vcf,
     *,
     output: opt.Output,
@@ -121,19 +113,7 @@ def plan(
 
     Score shards 0 to N - 1 with `score-shard`, in any order, anywhere; then `merge`.
     """
-    settings = _settings(
-        model=model,
-        models=models,
-        reference=reference,
-        assembly=assembly,
-        device=device,
-        threads=threads,
-        **_passes(strands, shifts, anchorings, fast=fast),
-        coverage=coverage,
-        batch_size=batch_size,
-        mismatch_share=mismatch_share,
-        shard_bytes=shard_bytes,
-    )
+    settings = _settings(**context.params)
     order = _order(vcf, output, settings, style=style, index=index, rejects=rejects)
     with terminable():
         folder, n_shards = plan_order(order)
@@ -164,27 +144,27 @@ def merge_shards(
     summary: opt.Summary = None,
 ) -> None:
     """Join the shards of a plan into its output, and remove the work folder."""
+    if summary is not None:
+        summary = followed(summary)
+        check_file("--summary", summary)
     with terminable():
         job, done = merge_plan(folder, is_partial=partial)
     _finish(done, job.mismatch_share, job.device, summary)
 
 
 def _settings(**options: object) -> Settings:
-    """Read the settings of a command's options, None where one is not given, and no others."""
-    return load_settings(used=options.keys(), **options)
+    """Read the settings among the options of a command, None where one is not given.
 
-
-def _passes(
-    strands: int | None, shifts: str | None, anchorings: str | None, *, fast: bool
-) -> dict[str, object]:
-    """The options that say how often a variant is shown to the model."""
-    if not fast:
-        return {"strands": strands, "shifts": shifts, "anchorings": anchorings}
-    if strands is not None or shifts is not None or anchorings is not None:
-        raise ValidationError(
-            "--fast is --strands 1 --shifts 0 --anchorings left; leave these three out"
-        )
-    return {"strands": 1, "shifts": "0", "anchorings": "left"}
+    A command hands over all that its context holds; variables of other settings are not looked at.
+    """
+    stated = {name: value for name, value in options.items() if name in Settings.model_fields}
+    if options.get("fast"):
+        if any(stated[name] is not None for name in _ONE_PASS):
+            raise ValidationError(
+                "--fast is --strands 1 --shifts 0 --anchorings left; leave these three out"
+            )
+        stated |= _ONE_PASS
+    return load_settings(used=stated.keys(), **stated)
 
 
 def _order(
@@ -193,7 +173,7 @@ def _order(
     settings: Settings,
     *,
     style: str | None,
-    index: str | None,
+    index: IndexKind | None,
     rejects: Path | None,
     summary: Path | None = None,
 ) -> Order:
@@ -207,7 +187,7 @@ def _order(
         settings=settings,
         reference=settings.reference,
         model=only_model(settings),
-        index=index_kind(index),
+        index=index,
         rejects=rejects,
         summary=summary,
     )
@@ -253,6 +233,7 @@ def list_models(
 
 @app.command()
 def serve(
+    context: typer.Context,
     *,
     model: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help=f"{opt.described('model')}; repeatable")
@@ -277,23 +258,7 @@ def serve(
 
     from service.app import create_app  # noqa: PLC0415
 
-    settings = _settings(
-        model=",".join(model) if model else None,
-        models=models,
-        reference=reference,
-        assembly=assembly,
-        device=device,
-        threads=threads,
-        strands=strands,
-        shifts=shifts,
-        coverage=coverage,
-        batch_size=batch_size,
-        host=host,
-        port=port,
-        max_body_bytes=max_body_bytes,
-        max_items=max_items,
-        max_waiting=max_waiting,
-    )
+    settings = _settings(**context.params | {"model": ",".join(model or ()) or None})
     with listen(settings.host, settings.port) as door, suppress(KeyboardInterrupt):
         uvicorn.Server(uvicorn.Config(create_app(settings))).run(sockets=[door])
 
@@ -325,7 +290,8 @@ def run(arguments: Sequence[str]) -> int:
         command = get_command(app)
         with command.make_context("varsigma", arguments) as context:
             command.invoke(context)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return 0
     except typer.Exit as done:
         return done.exit_code
@@ -345,7 +311,16 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """Entry point of the console script."""
     spare_collector()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if threading.active_count() > 1:
+        # Interrupted in the middle of a run of the model: an ordinary end would pull its thread
+        # away under ONNX Runtime, which aborts the process.
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                with suppress(OSError, ValueError):  # broken, or closed already
+                    stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -11,21 +11,24 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from service.errors import ValidationError
+from service.errors import IncompleteError, ServiceError, ValidationError
+from service.markers import Marker
 from service.plan import Plan
 from service.session import CUDA
-from service.shards import Marker, ShardWorker
+from service.shards import ShardWorker
 from service.workers import Losses, OnDone, spare_collector
 
 AUTO = "auto"
 
 _PATIENCE = 5.0  # seconds; Ray itself would wait for minutes where nobody listens
+_LOOK_EVERY = 30.0  # seconds without news, after which it is seen whether there is still a machine
 
 
 def is_installed() -> bool:
@@ -57,19 +60,20 @@ def execute_on_ray(
     Raises:
       ValidationError: Ray is not installed, not there, or no machine is large enough.
       ServiceError: a shard cannot be scored.
-      IncompleteError: workers are lost again and again.
+      IncompleteError: workers are lost again and again, or the last machine for them.
     """
     with _connected(address) as ray:
         n_gpus = int(plan.provenance["providers"][0] == CUDA)
-        room = _room(ray, plan.job.threads, n_gpus)
+        find_room = partial(_room, ray, plan.job.threads, n_gpus)
+        room = find_room()
         actor = ray.remote(num_cpus=plan.job.threads, num_gpus=n_gpus)(_ShardActor)
         new = actor.options(scheduling_strategy="SPREAD").remote
-        crew = _Crew(ray, lambda: new(folder.resolve(), plan))
+        actors = _Actors(ray, lambda: new(folder.resolve(), plan), find_room)
         size = min(workers or room, len(indices))
         try:
-            crew.run(list(indices), size, on_done)
+            actors.run(list(indices), size, on_done)
         finally:
-            crew.dismiss()
+            actors.dismiss()
 
 
 class _ShardActor:
@@ -82,35 +86,46 @@ class _ShardActor:
     def ready(self) -> None:
         """Answer once the process runs."""
 
-    def score(self, index: int) -> Marker:
-        """Score one shard."""
-        return self._worker.score(index)
+    def score(self, index: int) -> Marker | ServiceError:
+        """Score one shard; an error is returned, since Ray would make another class of it."""
+        try:
+            return self._worker.score(index)
+        except ServiceError as error:
+            return error
 
 
-class _Crew:
+class _Actors:
     """The workers of one run, each with one thing to do: to start, or to score a shard.
 
     A worker gets a shard only when it runs: where the cluster has no room for all of them, the
     others do the work.
+
+    Args:
+      ray: Ray, connected.
+      hire: starts a worker.
+      find_room: raises ValidationError where no machine can hold one.
     """
 
-    def __init__(self, ray: ModuleType, hire: Callable[[], Any]) -> None:
+    def __init__(
+        self, ray: ModuleType, hire: Callable[[], Any], find_room: Callable[[], object]
+    ) -> None:
         self._ray = ray
         self._hire = hire
+        self._find_room = find_room
         self._busy: dict[Any, tuple[Any, int | None]] = {}  # its reference: the actor, its shard
 
     def run(self, left: list[int], size: int, on_done: OnDone) -> None:
         """Have all shards scored."""
         left.reverse()
         n_open = len(left)
-        losses = Losses()
+        losses = Losses(size)  # a machine that is lost takes all of its workers with it
         for _ in range(size):
             self._add()
         while n_open:
-            [reference], _ = self._ray.wait(list(self._busy), num_returns=1)
+            reference = self._next()
             actor, shard = self._busy.pop(reference)
             try:
-                marker = self._ray.get(reference)
+                result = self._ray.get(reference)
             except self._ray.exceptions.RayTaskError as error:
                 raise error.cause from None
             except self._ray.exceptions.RayError as error:
@@ -120,15 +135,29 @@ class _Crew:
                 self._ray.kill(actor)  # it may only be out of reach
                 self._add()
                 continue
-            if marker is not None:
+            if isinstance(result, ServiceError):
+                raise result
+            if result is not None:
                 n_open -= 1
                 losses.reset()
-                on_done(marker)
+                on_done(result)
             if left:
                 shard = left.pop()
                 self._busy[actor.score.remote(shard)] = actor, shard
             else:
                 self._ray.kill(actor)
+
+    def _next(self) -> object:
+        """Wait for a worker to be done with its thing."""
+        while True:
+            done, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=_LOOK_EVERY)
+            if done:
+                return done[0]
+            # Without a machine to run on, workers wait to be started without end.
+            try:
+                self._find_room()
+            except ValidationError as error:
+                raise IncompleteError(error.message) from error
 
     def _add(self) -> None:
         actor = self._hire()

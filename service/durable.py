@@ -6,9 +6,13 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+from uuid import uuid4
 
 from service.errors import InputFileError, ServiceError
+
+TEMPORARY: Final = ".tmp"
+"""How the names of files end that are not whole yet."""
 
 _BUFFER = 1 << 20
 
@@ -24,14 +28,14 @@ class NewFile:
       ServiceError: it cannot be written; the disk is full, say.
     """
 
-    def __init__(self, path: Path, temporary: Path | None = None) -> None:
-        """Create the file under a temporary name, by default one of this process's own."""
+    def __init__(self, path: Path) -> None:
+        """Create the file under a temporary name that no other process has, on any machine."""
         self.path = path
         self.n_bytes = 0
-        self._temporary = temporary or path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        self._temporary = path.with_name(f"{path.name}.{uuid4().hex}{TEMPORARY}")
         self._digest = hashlib.sha256()
         try:
-            self._stream = self._temporary.open("wb", _BUFFER)
+            self._stream = self._temporary.open("xb", _BUFFER)
         except OSError as error:
             raise _unwritable(path, error) from error
 
@@ -122,6 +126,5 @@ def sync_folder(folder: Path) -> None:
 def _unwritable(path: Path, error: OSError) -> ServiceError:
     reason = error.strerror or str(error)
     return ServiceError(
-        f"{path} cannot be written: {reason}; put that right and run the same command again:"
-        " finished shards are kept"
+        f"{path} cannot be written: {reason}; put that right and run the same command again"
     )

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.effects import Effects
+from service.errors import Status
 
 MISSING = "."
 UNSPECIFIED = "unspecified"
 NONE = "none"
+STATUS_TEXT = {status: status.value.encode() for status in Status}
 
 # Which numbers of a row are known, as packed bits, and those numbers.
 KnownRow: TypeAlias = tuple[bytes, tuple[float, ...]]
@@ -54,7 +56,9 @@ EFFECT_FIELDS = (
         is_scaled=True,
     ),
     EffectField("epistemic", "Standard deviation of the effect over the members of the ensemble"),
-    EffectField("representation", "Standard deviation of the effect over strands and shifts"),
+    EffectField(
+        "representation", "Standard deviation of the effect over strands, shifts and anchorings"
+    ),
     EffectField(
         "aleatoric",
         "Part of sd that follows sigma of the two alleles (measurement noise and what the model"

@@ -2,27 +2,23 @@
 
 import hashlib
 import json
+import platform
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from service.durable import file_sha256
 from service.errors import InputFileError
+from service.folder import Frozen
 from service.job import Job
 from service.output import OutputFormat
 from service.scoring import Scorer
 from service.stages import CHUNK_ALTS, CHUNK_BYTES
-
-
-class Frozen(BaseModel):
-    """A part of a file of a work folder."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Stamp(Frozen):
@@ -82,7 +78,9 @@ class Identity(Frozen):
       input_sha256: of the bytes of an input file, or of the text of a stream.
       code_sha256: of the source of this package.
       provenance: model, reference, options, versions, providers, threads: see `Scorer`.
+      input_reader: what turned the input into text, where that is a matter of its version.
       libraries: versions of those whose results go into the output.
+      machine: the kind of processor.
       style: format of the output.
       has_rejects: whether what is not scored is reported.
       shard_bytes: bytes of text in a shard.
@@ -92,21 +90,36 @@ class Identity(Frozen):
     input_sha256: str
     code_sha256: str
     provenance: dict[str, Any]
+    input_reader: str | None
     libraries: dict[str, str]
+    machine: str
     style: OutputFormat
     has_rejects: bool
     shard_bytes: int
     chunk: tuple[int, int] = (CHUNK_ALTS, CHUNK_BYTES)
 
     @classmethod
-    def of(cls, scorer: Scorer, job: Job, *, input_sha256: str, shard_bytes: int) -> Self:
+    def of(
+        cls,
+        scorer: Scorer,
+        job: Job,
+        *,
+        input_sha256: str,
+        input_reader: str | None,
+        shard_bytes: int,
+    ) -> Self:
         """Return the identity of a run by this process."""
+        libraries = {"numpy": np.__version__, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+        if job.style is OutputFormat.PARQUET:
+            libraries["pyarrow"] = version("pyarrow")
         return cls(
             input_sha256=input_sha256,
             code_sha256=code_sha256(),
             # As it will come out of plan.json.
             provenance=json.loads(json.dumps(scorer.provenance())),
-            libraries={"numpy": np.__version__, "zlib": zlib.ZLIB_RUNTIME_VERSION},
+            input_reader=input_reader,
+            libraries=libraries,
+            machine=platform.machine(),
             style=job.style,
             has_rejects=job.has_rejects,
             shard_bytes=shard_bytes,
@@ -122,18 +135,20 @@ class Identity(Frozen):
         """Say in what another identity differs: `threads (1 there, 2 here)`, here being `other`."""
         there, here = (dict(_facts(one.model_dump(mode="json"))) for one in (self, other))
         return [
-            _MEANING.get(key) or f"{key} ({there.get(key)} there, {here.get(key)} here)"
+            _MEANING.get(key)
+            or f"{key.removeprefix('provenance.')} ({there.get(key)} there, {here.get(key)} here)"
             for key in there | here
-            if there.get(key) != here.get(key)
+            if there.get(key, _ABSENT) != here.get(key, _ABSENT)
         ]
 
 
+_ABSENT = object()
 # What the values, digests, would not tell a person.
 _MEANING = {
     "input_sha256": "the input",
     "code_sha256": "the code of varsigma",
-    "model_sha256": "the model",
-    "reference_sha256": "the reference",
+    "provenance.model_sha256": "the model",
+    "provenance.reference_sha256": "the reference",
 }
 
 
@@ -146,10 +161,10 @@ def code_sha256() -> str:
     return digest.hexdigest()
 
 
-def _facts(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested mappings by name."""
+def _facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested mappings, by names such as `provenance.options.strands`."""
     for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _facts(value)
+        if isinstance(value, Mapping) and value:
+            yield from _facts(value, f"{prefix}{key}.")
         else:
-            yield key, value
+            yield f"{prefix}{key}", value

@@ -3,28 +3,31 @@
 Nothing is scored here, so it may be killed and repeated.
 """
 
+import errno
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from service.bgzf import END, Packer
 from service.durable import NewFile, sync_file, sync_folder
-from service.errors import IncompleteError, InputFileError, ServiceError
+from service.encoders import encoder_for
+from service.errors import IncompleteError, InputFileError, ServiceError, ValidationError
+from service.folder import MERGED
+from service.job import IndexKind
+from service.markers import Marker, data_path, marker_path, read_markers, rejects_path
 from service.output import OutputFormat, index
 from service.parquet import write_parquet
 from service.plan import Plan, Shard, load_plan
+from service.records import Header, read_header
 from service.rejects import RejectsEncoder, shift_lines
-from service.shards import Marker, data_path, marker_path, read_markers, rejects_path
-from service.summary import Summary, Tally
-from service.tables import encoder_for
-from service.vcf import Header, read_header
+from service.summary import Summary
+from service.tally import Tally, check_assembly
 
 PARTIAL = ".partial"
 
-_MERGED = "merged"
 _PIECE = 1 << 20
 _SHOWN = 5
 
@@ -52,19 +55,26 @@ def merge(folder: Path, *, is_partial: bool = False) -> Summary:
             " again, or write what there is with --partial"
         )
     plan.text.verified("the input")
+    _check_rejects(plan)
     header = read_header(plan.header_text().splitlines(keepends=True), plan.name)
     gaps = [_gap(plan, group) for group in _neighbours(absent)]
     offsets, tally = _counted(plan, markers)
+    if not is_partial:
+        check_assembly(tally, plan.job.mismatch_share)
     provenance = plan.provenance | ({"incomplete": "; ".join(gaps)} if gaps else {})
     # In the work folder, so that nothing is left over beside the output if this is killed.
-    whole = folder / _MERGED / plan.output.name
+    whole = folder / MERGED / plan.output.name
     whole.parent.mkdir(exist_ok=True)
     _write_output(folder, plan, markers, path=whole, header=header, provenance=provenance)
     made = _index(plan, whole) if plan.job.index and not is_partial else None
     suffix = PARTIAL if is_partial else ""
     if plan.job.rejects is not None:
-        target = _named(plan.job.rejects, suffix)
-        _write_rejects(folder, markers, offsets=offsets, tally=tally, target=target)
+        report = _named(whole, ".rejects")
+        _write_rejects(folder, markers, offsets=offsets, tally=tally, path=report)
+        _move(report, _named(plan.job.rejects, suffix))
+    if plan.job.style.is_compressed and not is_partial:
+        for kind in get_args(IndexKind):  # an older one would not fit the new data
+            _named(plan.output, f".{kind}").unlink(missing_ok=True)
     whole.replace(_named(plan.output, suffix))
     if made is not None:
         # After the data: an index that is older than its file is not trusted.
@@ -77,6 +87,18 @@ def merge(folder: Path, *, is_partial: bool = False) -> Summary:
         seconds=sum(marker.seconds for marker in markers.values()),
         gaps=gaps,
     )
+
+
+def _check_rejects(plan: Plan) -> None:
+    """Refuse a report that would take the place of what the run reads or writes.
+
+    Names were compared when the run was planned, but a link may have been made since.
+    """
+    taken = {"input": plan.text.path, "reference": plan.reference.path, "output": plan.output}
+    for what, path in taken.items():
+        report = plan.job.rejects
+        if report is not None and report.resolve() == path.resolve():
+            raise ValidationError(f"--rejects {report} would overwrite the {what} {path}")
 
 
 def _neighbours(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
@@ -181,28 +203,42 @@ def _write_rejects(
     *,
     offsets: dict[int, int],
     tally: Tally,
-    target: Path,
+    path: Path,
 ) -> None:
     """Write the report with the numbers that lines have in the whole input."""
-    # One name for all attempts, so that a killed one leaves nothing over.
-    with NewFile(target, _named(target, ".tmp")) as file:
+    with NewFile(path) as file:
         file.write(RejectsEncoder().header(tally))
         for marker in markers.values():
-            path = rejects_path(folder, marker.index)
-            rows = path.read_bytes()
+            part = rejects_path(folder, marker.index)
+            rows = part.read_bytes()
             if hashlib.sha256(rows).hexdigest() != marker.rejects_sha256:
-                raise _damaged(folder, marker, path)
+                raise _damaged(folder, marker, part)
             file.write(shift_lines(rows, offsets[marker.index]))
+
+
+def _move(path: Path, target: Path) -> None:
+    """Put a file in its place, whole at any moment, which may be on another disk."""
+    try:
+        path.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with NewFile(target) as file, path.open("rb") as whole:
+            while piece := whole.read(_PIECE):
+                file.write(piece)
+        path.unlink()
     sync_folder(target.parent)
 
 
 def _index(plan: Plan, whole: Path) -> Path:
     """Index what will be the output."""
     try:
-        return index(whole, plan.job.index or "tbi")
+        made = index(whole, plan.job.index or "tbi")
     except InputFileError as error:
         error.add_note("the same command without --index finishes the run: its shards are kept")
         raise
+    sync_file(made)
+    return made
 
 
 def _named(path: Path, suffix: str) -> Path:

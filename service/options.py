@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from service.job import IndexKind
 from service.output import OutputFormat
 from service.settings import Settings
 
@@ -67,7 +68,8 @@ Fast = Annotated[
     bool, typer.Option("--fast", help="one pass: --strands 1 --shifts 0 --anchorings left")
 ]
 Index = Annotated[
-    str | None, typer.Option(metavar="tbi|csi", help="index OUT.vcf.gz too; needs a sorted input")
+    IndexKind | None,
+    typer.Option(metavar="tbi|csi", help="index OUT.vcf.gz too; needs a sorted input"),
 ]
 Rejects = Annotated[
     Path | None, typer.Option(metavar="FILE", help="TSV of the ALTs that were not scored, and why")

@@ -1,10 +1,11 @@
 """Options of a command -> what is to be scored and where it goes, checked before the slow part."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from types import MappingProxyType
+from typing import get_args
 
 from service.errors import ValidationError
 from service.job import IndexKind, Job
@@ -13,6 +14,7 @@ from service.parquet import require_pyarrow
 from service.registry import Registry
 from service.settings import Settings
 from service.source import STANDARD
+from service.stream import is_standard_output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,8 @@ class Order:
       summary: where the summary goes, as JSON.
       index: the index of the output to make.
 
+    A path that is a link stands for the file that it leads to, so that the link stays.
+
     Raises:
       ValidationError: two of them do not go together, or a file cannot be written.
     """
@@ -45,7 +49,14 @@ class Order:
     index: IndexKind | None = None
 
     def __post_init__(self) -> None:
-        """Check it."""
+        """Follow links, then check it."""
+        if not self.output:
+            raise ValidationError("--output is empty; give a file name, or - for standard output")
+        if self.is_sharded:
+            object.__setattr__(self, "output", str(followed(Path(self.output))))
+        for name in ("rejects", "summary"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, followed(getattr(self, name)))
         if self.style is OutputFormat.PARQUET:
             require_pyarrow()
         if self.index and self.style is not OutputFormat.VCF_GZ:
@@ -54,16 +65,19 @@ class Order:
             )
         if not self.is_sharded:
             self._check_stream()
-        taken = {self.vcf: "the input", str(self.reference): "the reference"}
+        taken = {
+            self.vcf: "the input",
+            str(self.reference): "the reference",
+            f"{self.reference}.fai": "the index of the reference",
+        }
         for option, path in self._written():
-            _check_file(option, path, taken)
+            check_file(option, path, taken)
             taken[str(path)] = option
 
     @property
     def is_sharded(self) -> bool:
         """Whether the output is a file, written in shards, or a pipe or device, in one pass."""
-        path = Path(self.output)
-        return self.output != STANDARD and (not path.exists() or path.is_file())
+        return not is_standard_output(self.output) and not _is_special(Path(self.output))
 
     def _check_stream(self) -> None:
         stated = {
@@ -79,8 +93,13 @@ class Order:
                 )
 
     def _written(self) -> Iterator[tuple[str, Path]]:
-        if self.is_sharded:
-            yield "--output", Path(self.output)
+        path = Path(self.output)
+        if self.output != STANDARD and (self.is_sharded or path.is_file()):
+            yield "--output", path
+        if self.is_sharded and self.style is OutputFormat.VCF_GZ:
+            # One is made or not, and what an earlier run has made is removed.
+            for kind in get_args(IndexKind):
+                yield "the index", path.with_name(f"{path.name}.{kind}")
         if self.rejects:
             yield "--rejects", self.rejects
         if self.summary:
@@ -116,28 +135,20 @@ def only_model(settings: Settings) -> str:
     return names[0]
 
 
-def index_kind(stated: str | None) -> IndexKind | None:
-    """Return the kind of index that is asked for.
-
-    Raises:
-      ValidationError: there is no such kind.
-    """
-    for kind in get_args(IndexKind):
-        if stated == kind:
-            return cast(IndexKind, kind)
-    if stated is not None:
-        raise ValidationError(f"--index must be {' or '.join(get_args(IndexKind))}, got {stated!r}")
-    return None
+def followed(path: Path) -> Path:
+    """Return the file that a link leads to, which need not be there yet; else the path itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() and not _is_special(path) else path
 
 
-def _check_file(option: str, path: Path, taken: dict[str, str]) -> None:
+def check_file(option: str, path: Path, taken: Mapping[str, str] = MappingProxyType({})) -> None:
     """Refuse a name that cannot be written, or that another file of the run has.
 
     Raises:
       ValidationError: it is so.
     """
-    if path.is_dir():
-        raise ValidationError(f"{option} {path} is a folder; give a file name")
+    if path.is_dir() or _is_special(path):
+        kind = "folder" if path.is_dir() else "pipe or device"
+        raise ValidationError(f"{option} {path} is a {kind}; give a file name")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise ValidationError(f"{option} {path} cannot be written: No such file or directory")
@@ -148,6 +159,11 @@ def _check_file(option: str, path: Path, taken: dict[str, str]) -> None:
             raise ValidationError(
                 f"{option} {path} would overwrite {what} {other}; give another name"
             )
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a pipe or a device."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _is_same(path: Path, other: Path) -> bool:

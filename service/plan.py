@@ -4,32 +4,26 @@ A work folder holds `plan.json`, `spool.vcf.gz` where the input has no offsets, 
 """
 
 import shutil
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pydantic
 
-from service.assemblies import LENGTHS, canonical_name
+from service.contigs import check_contigs, contig_lengths, contig_of
 from service.durable import sync_folder, write_file
 from service.errors import InputFileError, ValidationError
-from service.identity import Frozen, Identity, Stamp
-from service.job import Job
+from service.folder import PLAN, SHARDS, SPOOL, Frozen, work_folder
+from service.identity import Identity, Stamp
+from service.job import SHARD_BYTES, Job
 from service.offsets import opened, survey
-from service.reference import Reference
+from service.records import Header, check_last_line, read_header
 from service.scoring import Scorer
 from service.source import MAX_LINE, Packing, Source
-from service.spool import SPOOL, other_run, spool
-from service.vcf import Header, check_last_line, read_header
+from service.spool import other_run, spool
 
 PLAN_VERSION = 1
-# Two minutes of work for one core and models/dh7; a genome of five million variants has 250.
-SHARD_BYTES = 4 << 20
-
-_PLAN = "plan.json"
-SHARDS = "shards"
 
 
 class Shard(Frozen):
@@ -119,45 +113,6 @@ class Plan(Frozen):
                 yield line
 
 
-def work_folder(output: Path) -> Path:
-    """Return the folder of the unfinished run that writes an output."""
-    return output.with_name(f"{output.name}.varsigma")
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold a work folder, and make it where there is none.
-
-    Raises:
-      ValidationError: it cannot be made, or another process holds it.
-    """
-    try:
-        folder.mkdir(exist_ok=True)
-        held = filelock.FileLock(folder / "lock", timeout=0)
-        held.acquire()
-    except filelock.Timeout as error:
-        raise ValidationError(
-            f"another run is writing {folder.name.removesuffix('.varsigma')} (it holds {folder});"
-            " wait for it or end it"
-        ) from error
-    except OSError as error:
-        raise ValidationError(f"{folder} cannot be made or locked: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        held.release()
-
-
-def discard(folder: Path) -> None:
-    """Remove a work folder.
-
-    The plan goes first: a folder that is only half removed is then no unfinished run.
-    """
-    (folder / _PLAN).unlink(missing_ok=True)
-    sync_folder(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def make_plan(
     vcf: str,
     output: Path,
@@ -191,13 +146,12 @@ def make_plan(
     if reference is None:
         raise ValidationError("variants need a reference FASTA; give --reference")
     with Source(vcf) as source:
-        name = source.name
+        name, input_reader = source.name, source.reader
         path, input_sha256 = Path(vcf).absolute(), None
         if source.size is None or not source.packing.has_offsets:
             expected = earlier.identity.input_sha256 if earlier else None
             path, input_sha256 = folder / SPOOL, spool(source, folder, expected=expected)
-    with Source(str(path)) as source:
-        source.name = name
+    with Source(str(path), name) as source:
         header, header_end, contig = _read_start(source)
         is_bgzf = source.packing is Packing.BGZF
     if job.mismatch_share < 1:
@@ -208,10 +162,14 @@ def make_plan(
     )
     ends = (*(start for start, _ in found.starts[1:]), found.n_text)
     identity = Identity.of(
-        scorer, job, input_sha256=input_sha256 or text.sha256, shard_bytes=shard_bytes
+        scorer,
+        job,
+        input_sha256=input_sha256 or text.sha256,
+        input_reader=input_reader,
+        shard_bytes=shard_bytes,
     )
-    if earlier is not None and (differences := earlier.identity.differences(identity)):
-        raise other_run(folder, differences)
+    if earlier is not None and earlier.identity != identity:
+        raise other_run(folder, earlier.identity.differences(identity))
     plan = Plan(
         name=name,
         text=text,
@@ -234,7 +192,7 @@ def make_plan(
     if earlier is None:  # shards of what is no run: left behind when a folder was removed
         shutil.rmtree(folder / SHARDS, ignore_errors=True)
     (folder / SHARDS).mkdir(exist_ok=True)
-    write_file(folder / _PLAN, plan.model_dump_json(indent=1).encode())
+    write_file(folder / PLAN, plan.model_dump_json(indent=1).encode())
     sync_folder(folder)
     return plan
 
@@ -243,18 +201,19 @@ def begun(folder: Path) -> Plan | None:
     """Return the plan of a work folder, None where nothing was planned yet.
 
     Raises:
-      ValidationError: it is of another version.
+      ValidationError: as `load_plan`.
     """
-    return load_plan(folder) if (folder / _PLAN).exists() else None
+    return load_plan(folder) if (folder / PLAN).exists() else None
 
 
 def load_plan(folder: Path) -> Plan:
     """Read the plan of a work folder.
 
     Raises:
-      ValidationError: there is none, or one of another version.
+      ValidationError: there is none, one of another version, or one whose folder was moved, so
+        that its output might be a file of something else by now.
     """
-    path = folder / _PLAN
+    path = folder / PLAN
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -268,63 +227,12 @@ def load_plan(folder: Path) -> Plan:
         raise _foreign(path) from error
     if plan.version != PLAN_VERSION or plan.fingerprint != plan.identity.fingerprint:
         raise _foreign(path)
-    return plan
-
-
-def check_contigs(header: Header, reference: Reference, name: str) -> None:
-    """Compare the contig lengths that a VCF declares with the reference, before the work starts.
-
-    Args:
-      header: of the VCF.
-      reference: its length of a contig counts; where it holds only slices of it, the length in the
-        assembly that was stated.
-      name: what messages call the VCF.
-
-    Raises:
-      InputFileError: a length differs.
-    """
-    for contig, declared in header.contigs.items():
-        known = reference.resolve(contig)
-        if declared is None or known is None:
-            continue
-        length, where = reference.length(known), reference.name
-        if length is None and reference.assembly is not None:
-            length = LENGTHS[reference.assembly].get(canonical_name(contig))
-            where = reference.assembly
-        # A FASTA of less than half is an excerpt; assemblies differ by a few per cent.
-        if length is None or length == declared or length < declared / 2:
-            continue
-        raise InputFileError(
-            f"{contig} has {declared:,} bases in the header of {name}, {length:,} in {where}: wrong"
-            " assembly? Check --reference; --mismatch-share 1 scores regardless",
-            detail={"contig": contig, "declared": declared, "length": length},
+    if work_folder(plan.output).resolve() != folder.resolve():
+        raise ValidationError(
+            f"{folder} was moved: its run writes {plan.output}; move it back to"
+            f" {work_folder(plan.output)}, or plan again"
         )
-
-
-def contig_lengths(reference: Reference, *, like: str | None = None) -> dict[str, int]:
-    """Return bases of the reference's contigs, those of known length, for the header of an output.
-
-    Args:
-      reference: the genome.
-      like: a contig name of the VCF, if there is one: the names are spelt with or without `chr` as
-        it is.
-    """
-    known = None if like is None else reference.resolve(like)
-    if like is None or known is None or like == known:
-        spelt = {contig: contig for contig in reference.contigs}
-    elif like.startswith("chr") and canonical_name(like) == canonical_name(known):
-        spelt = {contig: _with_chr(contig) for contig in reference.contigs}
-    elif like == canonical_name(known):
-        spelt = {contig: canonical_name(contig) for contig in reference.contigs}
-    else:
-        return {}
-    lengths = {name: reference.length(contig) for contig, name in spelt.items()}
-    return {name: length for name, length in lengths.items() if length is not None}
-
-
-def _with_chr(contig: str) -> str:
-    name = canonical_name(contig)
-    return "chrM" if name == "MT" else f"chr{name}"
+    return plan
 
 
 def _read_start(source: Source) -> tuple[Header, int, str | None]:
@@ -340,19 +248,13 @@ def _read_start(source: Source) -> tuple[Header, int, str | None]:
     lines = counted()
     header = read_header(lines, source.name)
     header_end = n_bytes
-    first = next(lines, b"").partition(b"\t")[0].decode("utf-8", "replace")
-    return header, header_end, first or None
+    return header, header_end, contig_of(next(lines, b""))
 
 
 def _check_last_line(plan: Plan, header: Header) -> None:
     """Refuse an input whose last line, which has no line end, is cut off."""
-    *_, last = plan.lines(plan.shards[-1])
-    try:
-        check_last_line(last, 0, header, plan.name)
-    except InputFileError as error:
-        raise InputFileError(
-            f"{plan.name} is truncated: its last line is cut off; copy the file again"
-        ) from error
+    [last] = deque(plan.lines(plan.shards[-1]), maxlen=1)
+    check_last_line(last, None, header, plan.name)
 
 
 def _foreign(path: Path) -> ValidationError:

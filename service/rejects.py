@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from service.errors import Status
+from service.fields import STATUS_TEXT
+from service.records import Passed, Record
 from service.scoring import Scores
-from service.summary import Tally
 from service.tables import (
     COPIED_COLUMNS,
     MALFORMED,
@@ -12,7 +13,7 @@ from service.tables import (
     malformed_columns,
     one_line_each,
 )
-from service.vcf import STATUS_TEXT, Passed, Record
+from service.tally import Tally
 
 COLUMNS = ("line", *COPIED_COLUMNS, "alt_index", "status", "reason")
 

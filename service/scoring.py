@@ -34,8 +34,7 @@ class ScoringOptions:
       strands: 1 scores the plus strand, 2 both.
       shifts: positions of the variant relative to the middle of the window, in bases.
       anchorings: what the windows share where a change alters the length; each adds a look, and
-        their spread is part of `representation`. The default is measured by `varsigma-train
-        deletions`.
+        their spread is part of `representation`. Why two: `training/evaluation/deletions.py`.
       coverage: probability inside the reported interval.
       batch_size: sequences in one run of the model, at most.
     """
@@ -98,8 +97,8 @@ class Scorer:
       reference: the genome, None where only pairs are scored.
       options: passes, coverage and batch size.
       calibrated: T answers: whether the model's calibration holds for variants scored with these
-        options on this target. It was fitted on single-base changes of a genome: longer ones get
-        the same widths, pairs of sequences are never calibrated.
+        options on this target. It was fitted on single-base changes of a genome: widths of longer
+        ones are computed alike, unchecked; pairs of sequences are never calibrated.
     """
 
     def __init__(

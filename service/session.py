@@ -99,17 +99,26 @@ def has_cuda() -> bool:
     if CUDA not in ort.get_available_providers():
         return False
     try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        _driver()
     except OSError:
         return False
     return True
+
+
+def _driver() -> ctypes.CDLL:
+    """Load the driver of the GPUs.
+
+    Raises:
+      OSError: there is none.
+    """
+    return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
 
 
 def gpu_count() -> int:
     """Count the GPUs that this process may use, 1 where the driver does not say."""
     count = ctypes.c_int()
     try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        driver = _driver()
         driver.cuInit(0)
         driver.cuDeviceGetCount(ctypes.byref(count))
     except (OSError, AttributeError):

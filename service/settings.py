@@ -18,7 +18,7 @@ from pydantic_settings import (
 )
 
 from service.errors import ValidationError
-from service.plan import SHARD_BYTES
+from service.job import SHARD_BYTES
 from service.scoring import ScoringOptions
 from service.session import Device
 from service.windows import Anchoring
@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     threads: int | None = Field(
         None,
         ge=1,
+        le=512,
         description="inference threads of each worker; default: the cores shared by the workers,"
         " 1 on a Ray cluster",
     )

@@ -6,112 +6,22 @@ may be killed at any moment: a shard that has its marker is never scored again.
 
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-
-import pydantic
 
 from service.bgzf import Packer
 from service.durable import NewFile, sync_folder, write_file
-from service.errors import ServiceError, ValidationError, WrongAssemblyError
-from service.identity import Frozen, Identity
-from service.plan import SHARDS, Plan, Shard, load_plan
+from service.encoders import encoder_for
+from service.errors import ServiceError, ValidationError
+from service.folder import SHARDS
+from service.identity import Identity
+from service.markers import Marker, data_path, marker_path, read_marker, rejects_path
+from service.plan import Plan, Shard, load_plan
+from service.records import parse_lines
 from service.rejects import RejectsEncoder
 from service.scoring import Scorer, Scores
 from service.stages import Chunk, chunks, scored
-from service.summary import Tally
-from service.tables import encoder_for
-from service.vcf import parse_lines
-
-# So many ALTs whose REF was compared say enough about the assembly.
-ENOUGH = 1000
-
-
-class Marker(Frozen):
-    """Says that a shard is finished.
-
-    Attributes:
-      index: of the shard.
-      fingerprint: of the run.
-      tally: counts; line numbers count from 1 in the shard.
-      n_bytes: of the data file.
-      sha256: of the data file.
-      rejects_sha256: of the report of what was not scored, None where none is asked for.
-      seconds: what it took.
-    """
-
-    index: int
-    fingerprint: str
-    tally: Tally
-    n_bytes: int
-    sha256: str
-    rejects_sha256: str | None
-    seconds: float
-
-
-def data_path(folder: Path, index: int) -> Path:
-    """Return where a shard's part of the output is."""
-    return folder / SHARDS / f"{index:06d}.data"
-
-
-def rejects_path(folder: Path, index: int) -> Path:
-    """Return where a shard's report of what was not scored is."""
-    return folder / SHARDS / f"{index:06d}.rejects"
-
-
-def marker_path(folder: Path, index: int) -> Path:
-    """Return where a shard's marker is."""
-    return folder / SHARDS / f"{index:06d}.json"
-
-
-def read_marker(folder: Path, plan: Plan, index: int) -> Marker | None:
-    """Return the marker of a shard, None where it is still to be scored.
-
-    Raises:
-      ValidationError: the marker is no marker, or of another run, or there is no such shard.
-    """
-    if not 0 <= index < len(plan.shards):
-        raise ValidationError(
-            f"there is no shard {index}: {folder} has {len(plan.shards)}, counted from 0"
-        )
-    path = marker_path(folder, index)
-    try:
-        marker = Marker.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, pydantic.ValidationError) as error:
-        raise ValidationError(
-            f"{path} is damaged; delete it, and the same command scores that shard again"
-        ) from error
-    if marker.fingerprint != plan.fingerprint or marker.index != index:
-        raise ValidationError(
-            f"{path} is of another run than {folder}; delete it, and the same command scores that"
-            " shard again"
-        )
-    paths = [data_path(folder, index)]
-    if marker.rejects_sha256 is not None:
-        paths.append(rejects_path(folder, index))
-    return marker if all(path.exists() for path in paths) else None
-
-
-def read_markers(folder: Path, plan: Plan) -> dict[int, Marker]:
-    """Return the markers of all finished shards, in order.
-
-    Raises:
-      ValidationError: one is damaged or of another run.
-    """
-    found = {shard.index: read_marker(folder, plan, shard.index) for shard in plan.shards}
-    return {index: marker for index, marker in found.items() if marker is not None}
-
-
-def missing(folder: Path, plan: Plan) -> list[int]:
-    """Return the shards that are still to be scored, in order.
-
-    Raises:
-      ValidationError: a marker is damaged or of another run.
-    """
-    done = read_markers(folder, plan)
-    return [shard.index for shard in plan.shards if shard.index not in done]
+from service.tally import Tally, check_assembly
 
 
 def score_shard(folder: Path, index: int, worker: "ShardWorker | None" = None) -> Marker:
@@ -129,24 +39,37 @@ def score_shard(folder: Path, index: int, worker: "ShardWorker | None" = None) -
     return worker.score(index)
 
 
-def check_assembly(tally: Tally, share: float) -> None:
-    """Stop a run on the wrong genome before it has taken the night.
+class FirstShards:
+    """The counts of a run from its first record on, as far as shards are finished without a gap.
+
+    They are what tells a wrong assembly, however the run is shared out: a shard with many
+    mismatches, amid others without, is none.
 
     Args:
-      tally: of what was scored so far.
-      share: of REF mismatches from which on to stop; 1 never stops.
-
-    Raises:
-      WrongAssemblyError: there are as many, among 1,000 ALTs or more whose REF was compared.
+      folder: the work folder.
+      plan: what it holds.
     """
-    compared, mismatched = tally.n_compared, tally.n_mismatched
-    if share < 1 and compared >= ENOUGH and mismatched >= share * compared:
-        raise WrongAssemblyError(
-            f"REF differs from the reference in {mismatched:,} of {compared:,} ALTs"
-            f" ({mismatched / compared:.1%}): wrong assembly? Check --reference; --mismatch-share 1"
-            " scores regardless",
-            detail={"compared": compared, "mismatched": mismatched},
-        )
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        """Count nothing yet."""
+        self._folder, self._plan = folder, plan
+        self._tally, self._n_shards = Tally(), 0
+
+    def before(self, index: int) -> Tally | None:
+        """Return the counts before a shard, None where an earlier one is still to be scored.
+
+        Raises:
+          WrongAssemblyError: the finished ones are of the wrong assembly.
+        """
+        with suppress(ValidationError):  # who needs a marker says that it is damaged
+            while self._n_shards < index:
+                marker = read_marker(self._folder, self._plan, self._n_shards)
+                if marker is None:
+                    break
+                self._tally = self._tally.merged(marker.tally)
+                self._n_shards += 1
+        check_assembly(self._tally, self._plan.job.mismatch_share)
+        return self._tally if self._n_shards == index else None
 
 
 class ShardWorker:
@@ -167,8 +90,7 @@ class ShardWorker:
         self._given = scorer
         self._scorer: Scorer | None = None
         self._text = plan.text
-        # Shards of long records are too small to tell the assembly: counted over several of them.
-        self._recent = Tally()
+        self._first_shards = FirstShards(folder, plan)
 
     def score(self, index: int) -> Marker:
         """Score one shard, unless it has its marker.
@@ -213,12 +135,14 @@ class ShardWorker:
                 scorer,
                 job,
                 input_sha256=plan.identity.input_sha256,
+                input_reader=plan.identity.input_reader,
                 shard_bytes=plan.identity.shard_bytes,
             )
-            if differences := plan.identity.differences(mine):
+            if plan.identity != mine:
+                differences = "; ".join(plan.identity.differences(mine))
                 raise ServiceError(
                     f"this process cannot go on with {self._folder}: it differs from the one that"
-                    f" planned the run in {'; '.join(differences)}"
+                    f" planned the run in {differences}"
                 )
             self._text = plan.text.verified("the input")
             self._scorer = scorer
@@ -238,7 +162,7 @@ class ShardWorker:
         encoder = encoder_for(identity.style, identity.provenance)
         packer = Packer() if identity.style.is_compressed else None
         rejected = RejectsEncoder() if identity.has_rejects else None
-        tally = Tally()
+        before, tally = self._first_shards.before(index), Tally()
         with ExitStack() as files:
             data = files.enter_context(NewFile(data_path(self._folder, index)))
             rejects = None
@@ -248,7 +172,8 @@ class ShardWorker:
                 if not lines:
                     break
                 tally.add_chunk(lines, scores)
-                self._check(tally)
+                if before is not None:
+                    check_assembly(before.merged(tally), self._plan.job.mismatch_share)
                 text = encoder.lines(lines, scores)
                 data.write(packer.add(text) if packer else text)
                 if rejected and rejects:
@@ -264,15 +189,7 @@ class ShardWorker:
             rejects_sha256=rejects.sha256 if rejects else None,
             seconds=time.perf_counter() - started,
         )
-        self._recent = self._with_recent(tally)
         sync_folder(self._folder / SHARDS)
         write_file(marker_path(self._folder, index), marker.model_dump_json().encode())
         sync_folder(self._folder / SHARDS)
         return marker
-
-    def _check(self, tally: Tally) -> None:
-        check_assembly(self._with_recent(tally), self._plan.job.mismatch_share)
-
-    def _with_recent(self, tally: Tally) -> Tally:
-        enough = self._recent.n_compared >= ENOUGH
-        return tally if enough else self._recent.merged(tally)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
 import pysam
+from pysam.version import __htslib_version__
 
 from service.bgzf import END, MAGIC, is_bgzf
 from service.errors import InputFileError
@@ -24,6 +25,8 @@ STANDARD = "-"
 
 _BCF_MAGIC = b"BCF\x02"
 _BUFFER = 1 << 20
+# Of a thread that waits for input, once there is an error that must not wait.
+_PATIENCE_SECONDS = 1.0
 # A line of 100,000 samples has a few MB; more than this is no text file.
 MAX_LINE = 1 << 28
 
@@ -78,13 +81,16 @@ class Source:
       InputFileError: missing, a folder, not readable, empty, or a BGZF file without its end.
     """
 
-    def __init__(self, path: str) -> None:
-        """Open a path, `-` for standard input, and look at its first bytes."""
-        self.name = "standard input" if path == STANDARD else path
+    def __init__(self, path: str, name: str | None = None) -> None:
+        """Open a path, `-` for standard input, and look at its first bytes.
+
+        `name` is what messages call it, by default the path.
+        """
+        self.name = name or ("standard input" if path == STANDARD else path)
         self.size: int | None = None
         self._number = 0
-        stdin = cast(_Readable, sys.stdin.buffer)
-        self._stream = stdin if path == STANDARD else self._open(path)
+        self._is_ours = path != STANDARD
+        self._stream = self._open(path) if self._is_ours else _standard_input()
         try:
             self._meter = _Meter(self._stream)
             self._raw = io.BufferedReader(cast(io.RawIOBase, self._meter), _BUFFER)
@@ -112,7 +118,7 @@ class Source:
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
-        if self._stream is not sys.stdin.buffer:
+        if self._is_ours:
             self._stream.close()
 
     def __enter__(self) -> Self:
@@ -155,6 +161,11 @@ class Source:
         )
 
     @property
+    def reader(self) -> str | None:
+        """The library, with its version, that decides what text a BCF becomes; else None."""
+        return f"htslib {__htslib_version__}" if self.packing is Packing.BCF else None
+
+    @property
     def position(self) -> int:
         """Bytes read from disk so far."""
         return self._meter.position
@@ -188,7 +199,7 @@ class Source:
 
     def _records(self) -> Iterator[bytes]:
         """Lines of a BCF as htslib prints them, the header first."""
-        with _piped(self._raw) as pipe, _quiet_htslib():
+        with _piped(self._raw) as pipe, quiet_htslib():
             try:
                 with pysam.VariantFile(pipe) as records:
                     yield from str(records.header).encode().splitlines(keepends=True)
@@ -219,7 +230,7 @@ class Source:
 
 
 @contextmanager
-def _piped(raw: BinaryIO) -> Iterator[BinaryIO]:
+def _piped(raw: "io.BufferedReader[io.RawIOBase]") -> Iterator[BinaryIO]:
     """Give the rest of a stream a file descriptor, which is what htslib reads from.
 
     Raises:
@@ -231,7 +242,7 @@ def _piped(raw: BinaryIO) -> Iterator[BinaryIO]:
     def feed() -> None:
         try:
             with open(writing, "wb", buffering=0) as pipe:  # noqa: PTH123  (a descriptor)
-                while piece := raw.read(_BUFFER):
+                while piece := raw.read1(_BUFFER):
                     view = memoryview(piece)
                     while view:
                         view = view[pipe.write(view) :]
@@ -245,17 +256,26 @@ def _piped(raw: BinaryIO) -> Iterator[BinaryIO]:
     try:
         with open(reading, "rb", buffering=0) as pipe:  # noqa: PTH123  (a descriptor)
             yield cast(BinaryIO, pipe)
-    finally:
-        thread.join()
+    except BaseException:
+        thread.join(_PATIENCE_SECONDS)  # more input may never come
+        raise
+    thread.join()
     if problems:
         raise problems[0]
 
 
 @contextmanager
-def _quiet_htslib() -> Iterator[None]:
+def quiet_htslib() -> Iterator[None]:
     """Keep htslib's own words from the terminal: every failure is one line of ours."""
     before = pysam.set_verbosity(0)
     try:
         yield
     finally:
         pysam.set_verbosity(before)
+
+
+def _standard_input() -> _Readable:
+    if sys.stdin is None:
+        raise InputFileError("standard input is closed; give the name of a VCF")
+    # Below its buffer, which would be locked at the end of the process by a read that waits.
+    return cast(_Readable, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))

@@ -9,11 +9,9 @@ from pathlib import Path
 from service.bgzf import END, Packer
 from service.durable import NewFile, file_sha256, sync_folder, write_file
 from service.errors import InputFileError, ValidationError
+from service.folder import SPOOL, SPOOL_NOTE
 from service.source import Source
 
-SPOOL = "spool.vcf.gz"
-
-_NOTE = "spool.json"
 # It is read once or twice and then removed: speed counts for more than size.
 _LEVEL = 1
 _PIECE = 1 << 20
@@ -35,7 +33,7 @@ def spool(source: Source, folder: Path, *, expected: str | None = None) -> str:
       ServiceError: the spool cannot be written.
       ValidationError: the input is another one than `expected`; the spool of that stays.
     """
-    path, note = folder / SPOOL, folder / _NOTE
+    path, note = folder / SPOOL, folder / SPOOL_NOTE
     digest = None if source.size is None else file_sha256(Path(source.name))
     if digest is not None:
         if expected not in {None, digest}:

@@ -11,9 +11,9 @@ from typing import TypeAlias
 from service.ahead import ahead
 from service.cutting import Windows
 from service.errors import ServiceError
+from service.records import Passed, Record
 from service.scoring import Predictions, Scorer, Scores
 from service.variants import Variant
-from service.vcf import Passed, Record
 
 # A chunk is what goes through the stages at once, and where batches begin anew. Many ALTs keep the
 # model's batches full; the limit in bytes is for records with thousands of samples.

@@ -1,33 +1,98 @@
 """Lines -> scores in one pass, for a pipe, a device or standard output."""
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Self, TypeAlias
+from typing import BinaryIO, Self, TypeAlias
 
+from service.bgzf import END, Packer
+from service.contigs import check_contigs, contig_lengths, contig_of
 from service.durable import NewFile
+from service.encoders import encoder_for
 from service.errors import ValidationError
-from service.output import Output, OutputFormat
-from service.plan import check_contigs, contig_lengths
+from service.output import OutputFormat
+from service.records import VcfReader
 from service.rejects import RejectsEncoder
 from service.scoring import Scorer, Scores
-from service.shards import check_assembly
-from service.source import Source
+from service.source import STANDARD, Source
 from service.stages import Chunk, chunks, scored
-from service.summary import Summary, Tally
-from service.tables import encoder_for
-from service.vcf import VcfReader
+from service.summary import Summary
+from service.tally import Tally, check_assembly
 
 # Called with what is done, in bytes and ALTs, and with all bytes, None where that is not known.
 OnProgress: TypeAlias = Callable[[int, int, int | None], None]
 
 _PIECE = 1 << 20
+_STDOUT = 1  # file descriptor
 
 
 def ignore(position: int, n_alts: int, size: int | None) -> None:
     """Show no progress."""
+
+
+def is_standard_output(path: str) -> bool:
+    """Say whether an output is standard output, under whatever name, /dev/stdout for one."""
+    if path == STANDARD:
+        return True
+    try:
+        return os.path.samestat(Path(path).stat(), os.fstat(_STDOUT))
+    except OSError:  # there is no such file, or standard output is closed
+        return False
+
+
+class Output:
+    """Where one pass writes: standard output, a pipe or a device. Use as a context manager.
+
+    What is written in BGZF ends with its end block only where nothing failed, so that a reader
+    knows.
+
+    Raises:
+      ValidationError: it cannot be written.
+    """
+
+    def __init__(self, path: str, *, is_compressed: bool) -> None:
+        """Open it."""
+        self._packer = Packer() if is_compressed else None
+        if is_standard_output(path):
+            if sys.stdout is None:
+                raise ValidationError("standard output is closed; give --output a file")
+            # Under PYTHONUNBUFFERED sys.stdout.buffer has no buffer, and nobody would notice a
+            # short write.
+            self._stream: BinaryIO = os.fdopen(sys.stdout.fileno(), "wb", _PIECE, closefd=False)
+            return
+        try:
+            self._stream = Path(path).open("wb", _PIECE)  # noqa: SIM115  (closed by the context)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ValidationError(f"--output {path} cannot be written: {reason}") from error
+
+    def write(self, data: bytes) -> None:
+        """Append bytes, and hand them on: somebody may be reading along."""
+        self._stream.write(self._packer.add(data) if self._packer else data)
+        self._stream.flush()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Hand on what is left."""
+        try:
+            self._finish(is_whole=error is None)
+        except OSError:
+            if error is None:  # else it would hide the first failure
+                raise
+
+    def _finish(self, *, is_whole: bool) -> None:
+        try:
+            if self._packer:
+                self._stream.write(self._packer.finish() + (END if is_whole else b""))
+        finally:
+            self._stream.close()
 
 
 def score_stream(
@@ -44,7 +109,7 @@ def score_stream(
 
     Args:
       source: the VCF.
-      output: where the scores go, entered by the caller: its context makes a file whole.
+      output: where the scores go, entered by the caller.
       scorer: model, reference and options.
       style: any format but Parquet.
       rejects: file for the ALTs that were not scored.
@@ -67,8 +132,8 @@ def score_stream(
     encoder, tally = encoder_for(style, provenance), Tally()
     lines_left = iter(reader)
     first = next(lines_left, None)
-    like = first.line.partition(b"\t")[0].decode("utf-8", "replace") if first else ""
-    output.write(encoder.header(reader.header, contig_lengths(reference, like=like or None)))
+    like = contig_of(first.line) if first else None
+    output.write(encoder.header(reader.header, contig_lengths(reference, like=like)))
     on_progress(source.position, 0, source.size)
     with _Rejects(rejects) as rejected:
         all_lines = chain([first] if first else [], lines_left)

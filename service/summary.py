@@ -1,136 +1,22 @@
-"""What became of a file: counts of each status, warnings, exit code, and how to show them."""
+"""What became of a file: its counts, warnings, exit code, and how to show them."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from service.errors import Status
-from service.scoring import Scores
 from service.session import CUDA
 from service.tables import MALFORMED
-from service.vcf import Passed, Record
+from service.tally import EXAMPLES, Tally
 
 EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_INCOMPLETE = 3
 EXIT_DOUBTFUL = 4
-
-_EXAMPLES = 3
-
-
-@dataclass
-class Tally:
-    """Counts over lines; those of parts add up to those of the whole.
-
-    Attributes:
-      n_lines: lines, blank ones among them, those of the header not.
-      n_records: records, the malformed ones not among them.
-      n_malformed: lines that are no valid record.
-      counts: ALTs per status; a record without ALT counts once.
-      problems: the first few malformed lines: line number (1-based) and what is wrong.
-      unknown_contigs: the first few names that the reference does not have.
-    """
-
-    n_lines: int = 0
-    n_records: int = 0
-    n_malformed: int = 0
-    counts: Counter[Status] = field(default_factory=Counter)
-    problems: list[tuple[int, str]] = field(default_factory=list)
-    unknown_contigs: list[str] = field(default_factory=list)
-
-    def add_chunk(self, lines: Sequence[Record | Passed], scores: Scores) -> None:
-        """Count lines with N ALTs together, and the scores of those."""
-        passed = [line for line in lines if isinstance(line, Passed)]
-        malformed = [(line.number, line.problem) for line in passed if line.problem is not None]
-        self.n_lines += len(lines)
-        self.n_records += len(lines) - len(passed)
-        self.n_malformed += len(malformed)
-        self.problems = [*self.problems, *malformed][:_EXAMPLES]
-        self.counts.update(scores.status)
-        if Status.UNKNOWN_CONTIG in scores.status:
-            self._add_unknown(lines, scores.status)
-
-    def _add_unknown(self, lines: Sequence[Record | Passed], statuses: Sequence[Status]) -> None:
-        contigs = (
-            variant.contig
-            for line in lines
-            if isinstance(line, Record)
-            for variant in line.variants
-        )
-        unknown = (
-            contig
-            for contig, status in zip(contigs, statuses, strict=True)
-            if status is Status.UNKNOWN_CONTIG
-        )
-        self.unknown_contigs = _first([*self.unknown_contigs, *unknown])
-
-    def merged(self, other: "Tally", line_offset: int = 0) -> "Tally":
-        """Return the counts of these lines and the other ones after them.
-
-        Args:
-          other: counts of later lines.
-          line_offset: what to add to their line numbers.
-        """
-        later = [(number + line_offset, problem) for number, problem in other.problems]
-        return Tally(
-            n_lines=self.n_lines + other.n_lines,
-            n_records=self.n_records + other.n_records,
-            n_malformed=self.n_malformed + other.n_malformed,
-            counts=self.counts + other.counts,
-            problems=[*self.problems, *later][:_EXAMPLES],
-            unknown_contigs=_first([*self.unknown_contigs, *other.unknown_contigs]),
-        )
-
-    @property
-    def n_alts(self) -> int:
-        """Outputs: one per ALT, one per record without ALT."""
-        return self.counts.total()
-
-    @property
-    def n_scored(self) -> int:
-        """ALTs with a score."""
-        return self.counts[Status.OK]
-
-    @property
-    def n_mismatched(self) -> int:
-        """ALTs whose REF differs from the reference."""
-        return self.counts[Status.REF_MISMATCH]
-
-    @property
-    def n_compared(self) -> int:
-        """ALTs whose REF was compared with the reference and, where it agreed, scored."""
-        return self.n_mismatched + self.n_scored
-
-    @property
-    def has_scored_nothing(self) -> bool:
-        """Whether there were ALTs and not one of them could be scored."""
-        return self.n_scored == 0 and self.n_alts > self.counts[Status.NO_ALT]
-
-    def to_json(self) -> str:
-        """Return the counts as JSON text."""
-        return _TALLY.dump_json(self).decode()
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> "Tally":
-        """Read what `to_json` wrote.
-
-        Raises:
-          pydantic.ValidationError: it is something else.
-        """
-        return _TALLY.validate_json(text)
-
-
-_TALLY = TypeAdapter(Tally)
-
-
-def _first(names: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(names))[:_EXAMPLES]
 
 
 @dataclass(frozen=True)
@@ -220,7 +106,7 @@ class Summary:
             )
         if tally.counts[Status.UNKNOWN_CONTIG]:
             names = ", ".join(tally.unknown_contigs)
-            more = ", ..." if len(tally.unknown_contigs) == _EXAMPLES else ""
+            more = ", ..." if len(tally.unknown_contigs) == EXAMPLES else ""
             yield f"contigs that the reference does not have: {names}{more}"
         mismatched, compared = tally.n_mismatched, tally.n_compared
         if mismatched and mismatched >= mismatch_share * compared:

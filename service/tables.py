@@ -3,10 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.fields import EFFECT_FIELDS, MISSING, RowTemplates, known_rows, provenance_items
-from service.output import OutputFormat
+from service.fields import (
+    EFFECT_FIELDS,
+    MISSING,
+    STATUS_TEXT,
+    RowTemplates,
+    known_rows,
+    provenance_items,
+)
+from service.records import Header, Passed, Record
 from service.scoring import Scores
-from service.vcf import STATUS_TEXT, Encoder, Header, Passed, Record, VcfEncoder
 
 COPIED_COLUMNS = ("contig", "pos", "id", "ref", "alt")  # the first five of a VCF
 FIXED_COLUMNS = (*COPIED_COLUMNS, "alt_index", "status", "normalised")
@@ -16,17 +22,6 @@ _N_COPIED = len(COPIED_COLUMNS)
 _MISSING = MISSING.encode()
 # contig, pos, id and ref in one; alt, alt_index, status, normalised
 _BEFORE = b"%b\t%b\t%d\t%b\t%b"
-
-
-def encoder_for(style: OutputFormat, provenance: Mapping[str, Any]) -> Encoder:
-    """Return the encoder of a format, for scores that were made as the provenance says.
-
-    Parquet is made from the rows of a TSV.
-    """
-    targets = provenance["targets"]
-    if style.is_table:
-        return TsvEncoder(targets, provenance=provenance)
-    return VcfEncoder(targets, coverage=provenance["options"]["coverage"], provenance=provenance)
 
 
 def number_columns(targets: Sequence[str]) -> list[str]:

@@ -17,15 +17,16 @@ from threading import Thread
 from typing import ClassVar, TypeAlias
 
 from service.errors import IncompleteError
+from service.markers import Marker
 from service.plan import Plan
 from service.scoring import Scorer
 from service.session import CUDA, gpu_count
-from service.shards import Marker, ShardWorker
+from service.shards import ShardWorker
 
 OnDone: TypeAlias = Callable[[Marker], None]
 
 MAX_DEATHS = 3
-"""Workers that may be lost one after the other without a shard finished between."""
+"""Times that all workers may be lost without a shard finished between."""
 
 
 def spare_collector() -> None:
@@ -34,11 +35,15 @@ def spare_collector() -> None:
 
 
 class Losses:
-    """Counts lost workers until a shard is finished, so that a hopeless run comes to an end."""
+    """Counts lost workers until a shard is finished, so that a hopeless run comes to an end.
 
-    def __init__(self) -> None:
+    Args:
+      size: workers that can be lost at once, each of which is told of.
+    """
+
+    def __init__(self, size: int = 1) -> None:
         """Begin with none."""
-        self._n = 0
+        self._n, self._limit = 0, MAX_DEATHS * size
 
     def reset(self) -> None:
         """Note that a shard was finished."""
@@ -51,7 +56,7 @@ class Losses:
           IncompleteError: too many were, one after the other.
         """
         self._n += 1
-        if self._n >= MAX_DEATHS:
+        if self._n >= self._limit:
             raise IncompleteError(
                 f"{self._n} workers were lost and no shard was finished between ({why}); is there"
                 " too little memory? Use fewer --workers"
@@ -99,7 +104,7 @@ def execute_in_processes(
       IncompleteError: workers are killed again and again.
     """
     left = dict.fromkeys(indices)
-    losses = Losses()
+    losses = Losses()  # one lost process breaks the pool, which is told of once
     is_on_cuda = plan.provenance["providers"][0] == CUDA
     while left:
         size = min(workers, len(left))
@@ -115,7 +120,13 @@ def execute_in_processes(
 
 
 def _results(pool: ProcessPoolExecutor, indices: Iterable[int]) -> Iterator[Marker]:
-    futures = [pool.submit(_score, index) for index in indices]
+    # This starts the processes, and what is blocked here is blocked in them from their beginning:
+    # Ctrl-C reaches every process of a terminal, and the parent is the one that answers it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        futures = [pool.submit(_score, index) for index in indices]
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for future in as_completed(futures):
         yield future.result()
 
@@ -152,8 +163,6 @@ class _Here:
 
 def _start(folder: Path, plan: Plan, slots: "SimpleQueue[int | None]") -> None:
     """Prepare a worker process."""
-    # Ctrl-C reaches every process of a terminal, and the parent is the one that answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     spare_collector()
     Thread(target=_end_with_the_parent, daemon=True).start()
     _Here.worker = ShardWorker(folder, plan, gpu=slots.get())

@@ -243,9 +243,10 @@ class Stages:
 
     def __init__(self, scorer: Scorer) -> None:
         # Imported here, so that the guided way can have them instrumented.
+        from service.records import Record, parse_line  # noqa: PLC0415
         from service.rejects import RejectsEncoder, shift_lines  # noqa: PLC0415
         from service.tables import TsvEncoder  # noqa: PLC0415
-        from service.vcf import Record, VcfEncoder, parse_line  # noqa: PLC0415
+        from service.vcf import VcfEncoder  # noqa: PLC0415
 
         self._scorer = scorer
         self._parse = parse_line

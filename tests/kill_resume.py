@@ -26,9 +26,9 @@ from typing import TypeAlias
 
 import pysam
 
-from service.plan import work_folder
+from service.folder import work_folder
 from tests.commands import Broken, varsigma, verdict
-from tests.service.processes import wait_until
+from tests.service.processes import count_shards, wait_until
 from tests.synthetic import EVERY_KIND, Genome, write_vcf
 from tests.toy_models import SumModel, write_model
 
@@ -274,13 +274,6 @@ class Trials:
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         return varsigma("score", source, *options, *case.options)
-
-
-def count_shards(work: Path) -> int:
-    """Finished shards; the folder may be removed at any time."""
-    with suppress(FileNotFoundError):
-        return sum(path.suffix == ".json" for path in (work / "shards").iterdir())
-    return 0
 
 
 def finished(work: Path) -> Stamps:

@@ -7,8 +7,8 @@ import numpy as np
 from service.effects import Effects
 from service.errors import Status
 from service.fields import EFFECT_FIELDS
+from service.records import Record, parse_line
 from service.scoring import Scores
-from service.vcf import Record, parse_line
 
 NAMES = [field.name for field in EFFECT_FIELDS]
 

@@ -1,7 +1,9 @@
-"""Processes of this machine, looked at from outside: Linux's /proc."""
+"""Processes of this machine, looked at from outside through Linux's /proc, and their limits."""
 
+import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -24,8 +26,10 @@ def children(pid: int) -> list[int]:
 
 
 def count_shards(folder: Path) -> int:
-    """Finished shards in a work folder."""
-    return len(list(folder.glob("shards/*.json")))
+    """Finished shards in a work folder, which may be removed at any time."""
+    with suppress(FileNotFoundError):
+        return sum(path.suffix == ".json" for path in (folder / "shards").iterdir())
+    return 0
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -39,3 +43,14 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"not so after {seconds} s")
         time.sleep(0.005)
+
+
+@contextmanager
+def small_disk(n_bytes: int) -> Iterator[None]:
+    """No file may grow beyond a size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -5,15 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from service.encoders import encoder_for
+from service.folder import discard, work_folder
 from service.job import Job
+from service.markers import Marker, missing
 from service.merge import merge
 from service.output import OutputFormat
-from service.plan import Plan, discard, make_plan, work_folder
+from service.plan import Plan, make_plan
+from service.records import VcfReader
 from service.scoring import Scorer, ScoringOptions
-from service.shards import Marker, ShardWorker, missing
-from service.summary import Summary, Tally
-from service.tables import encoder_for
-from service.vcf import VcfReader
+from service.shards import ShardWorker
+from service.summary import Summary
+from service.tally import Tally
 from tests.service.cohort import Cohort, read_lines
 
 SHARD_BYTES = 2500

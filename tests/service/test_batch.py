@@ -1,8 +1,7 @@
 """A file in, a file out, in shards or in one pass: every ALT accounted for, the same scores."""
 
-import gzip
 import math
-from collections.abc import Iterator
+import shutil
 from contextlib import suppress
 from functools import partial
 from itertools import product
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import stream
+from service import batch, stream
 from service.batch import Crew, merge_plan, score_file, score_some
 from service.errors import (
     InputFileError,
@@ -22,45 +21,36 @@ from service.errors import (
     WrongAssemblyError,
 )
 from service.fields import EFFECT_FIELDS
+from service.folder import discard, work_folder
 from service.job import Job
-from service.output import Output, OutputFormat
-from service.plan import begun, load_plan, work_folder
+from service.markers import missing
+from service.output import OutputFormat
+from service.plan import begun, load_plan
+from service.records import Passed, Record, parse_line
 from service.scoring import Scorer
-from service.shards import missing
 from service.source import Source
 from service.stages import chunks
-from service.stream import score_stream
+from service.stream import Output, score_stream
 from service.summary import Summary
-from service.vcf import Passed, Record, parse_line
 from tests.service.cohort import HEADER, Cohort, read_lines, write_packed
+from tests.service.shard_runs import Shards
 
 WAYS = list(product((b"\n", b"\r\n"), ("plain", "bgzip"), (True, False)))
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory) -> Cohort:
-    return Cohort(tmp_path_factory.mktemp("cohort") / "genome.fa")
+def shards(cohort, toy_models_dir, tmp_path_factory) -> Shards:
+    return Shards(tmp_path_factory.mktemp("runs"), toy_models_dir, cohort)
 
 
 @pytest.fixture(scope="module")
-def job(cohort, toy_models_dir) -> Job:
-    return Job(
-        models=toy_models_dir,
-        model="sum",
-        reference=cohort.fasta,
-        device="cpu",
-        threads=1,
-        style=OutputFormat.VCF,
-        mismatch_share=1.0,
-    )
+def job(shards) -> Job:
+    return shards.job()
 
 
 @pytest.fixture(scope="module")
-def scorer(job) -> Iterator[Scorer]:
-    opened = job.open()
-    yield opened
-    assert opened.reference is not None
-    opened.reference.close()
+def scorer(shards, job) -> Scorer:
+    return shards.scorer(job)
 
 
 def run(vcf: Path, out: Path, scorer: Scorer, style: OutputFormat = OutputFormat.VCF) -> Summary:
@@ -189,18 +179,15 @@ def test_malformed_records_stop_no_neighbour(tmp_path, cohort, scorer):
 
 
 @pytest.mark.parametrize("packing", ["gzip", "plain"])
-def test_a_truncated_file_keeps_what_was_scored(tmp_path, cohort, scorer, packing):
+def test_a_truncated_file_hands_on_what_was_scored(tmp_path, cohort, scorer, packing):
     vcf = cohort.write(tmp_path / "in.vcf", packing=packing)
     n_cut = 12 if packing == "gzip" else len(cohort.records()[-1]) // 2
     vcf.write_bytes(vcf.read_bytes()[:-n_cut])
     whole = cohort.write(tmp_path / "whole.vcf")
     run(whole, tmp_path / "whole.out", scorer)
-    with pytest.raises(InputFileError, match="truncated") as error:
+    with pytest.raises(InputFileError, match="truncated"):
         run(vcf, tmp_path / "out.vcf", scorer)
-    partial_file = tmp_path / "out.vcf.partial"
-    assert str(partial_file) in error.value.__notes__[0]
-    assert not (tmp_path / "out.vcf").exists()
-    kept = read_lines(partial_file)
+    kept = read_lines(tmp_path / "out.vcf")
     assert kept == read_lines(tmp_path / "whole.out")[: len(kept)]
     assert len(kept) >= len(cohort.lines), "only the line that was cut is missing"
 
@@ -292,6 +279,65 @@ def test_an_error_before_the_plan_leaves_nothing(tmp_path, cohort, job):
     assert list(tmp_path.glob("out*")) == []
 
 
+def begun_run(tmp_path: Path, cohort: Cohort, job: Job) -> Path:
+    """A run that stops after its first shard; returns the work folder."""
+
+    def stop(position: int, n_alts: int, size: int | None) -> None:
+        if position:
+            raise InputFileError("enough")
+
+    vcf, out = str(cohort.write(tmp_path / "in.vcf")), tmp_path / "out.vcf"
+    with suppress(InputFileError):
+        score_file(vcf, out, job, shard_bytes=3000, crew=Crew(), on_progress=stop)
+    return work_folder(out)
+
+
+def test_who_does_not_hold_a_folder_removes_nothing_of_it(tmp_path, cohort, job, monkeypatch):
+    folder = begun_run(tmp_path, cohort, job)
+
+    def fail(*_, **__):
+        # Meanwhile the run was merged, and another one is about to plan in the same folder.
+        (folder / "plan.json").unlink()
+        (folder / "spool.vcf.gz").write_bytes(b"of another run")
+        raise InputFileError("the input is gone")
+
+    monkeypatch.setattr(batch, "execute_here", fail)
+    with pytest.raises(InputFileError, match="the input is gone"):
+        score_some(folder, [1], print)
+    assert (folder / "spool.vcf.gz").read_bytes() == b"of another run"
+    assert (folder / "shards").is_dir()
+
+
+def test_a_folder_that_is_gone_hides_no_error(tmp_path, cohort, job, monkeypatch):
+    folder = begun_run(tmp_path, cohort, job)
+
+    def fail(*_, **__):
+        shutil.rmtree(folder)
+        raise InputFileError("the input is gone")
+
+    monkeypatch.setattr(batch, "execute_here", fail)
+    with pytest.raises(InputFileError, match="the input is gone"):
+        score_some(folder, [1], print)
+
+
+def test_an_interrupt_after_the_merge_does_not_ask_for_another_run(
+    tmp_path, cohort, job, monkeypatch
+):
+    calls = []
+
+    def interrupted(folder: Path) -> None:
+        calls.append(folder)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        discard(folder)
+
+    monkeypatch.setattr(batch, "discard", interrupted)
+    vcf, out = str(cohort.write(tmp_path / "in.vcf")), tmp_path / "out.vcf"
+    summary = score_file(vcf, out, job, shard_bytes=3000, crew=Crew())
+    assert summary.exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"in.vcf", "out.vcf"}
+
+
 def test_threads_are_what_is_stated_then_the_plans_then_a_share_of_the_cores(
     tmp_path, cohort, job, monkeypatch
 ):
@@ -379,4 +425,3 @@ def test_thousands_of_samples_do_not_fill_the_memory():
     parsed = [parse_line(line, number) for number in range(2000)]
     sizes = [sum(x.n_bytes for x in chunk) for chunk in chunks(parsed, max_bytes=1 << 20)]
     assert max(sizes) < (1 << 20) + len(line)
-    assert gzip.compress(line) != line

@@ -14,29 +14,12 @@ import pytest
 
 from service.cli import main, run
 from service.session import has_cuda
-from service.settings import ENV_PREFIX, Settings
+from service.settings import Settings
 from tests.service.cohort import HEADER, Cohort, read_lines, write_packed
 from tests.toy_models import CALIBRATION, SumModel, write_model
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "service.cli"]
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch):
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"{ENV_PREFIX}{name.upper()}", raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory) -> Cohort:
-    return Cohort(tmp_path_factory.mktemp("cohort") / "genome.fa")
-
-
-@pytest.fixture
-def vcf(cohort, tmp_path) -> Path:
-    return cohort.write(tmp_path / "in.vcf")
 
 
 @pytest.fixture
@@ -219,6 +202,17 @@ def test_output_errors_are_one_line(capsys, tmp_path, options, vcf, cohort):
     fails(capsys, [*score(out), "--rejects", out], "--rejects", "would overwrite --output")
     fails(capsys, [*score(out), "--summary", out], "--summary", "would overwrite --output")
     fails(capsys, [*score(out), "--summary", tmp_path / "no" / "x"], "--summary", "No such file")
+    fails(capsys, [*score(out), "--summary", "/dev/null"], "--summary /dev/null is a", "device")
+    no_plan = ["merge", tmp_path / "out.vcf.varsigma", "--summary"]
+    fails(capsys, [*no_plan, "/dev/null"], "--summary /dev/null is a", "device")
+    for kind in ("tbi", "csi"):
+        index = tmp_path / f"out.vcf.gz.{kind}"
+        more = ["--rejects", index]
+        fails(capsys, [*score(tmp_path / "out.vcf.gz"), *more], "would overwrite the index", kind)
+    link = tmp_path / "link.vcf"
+    link.symlink_to(vcf)
+    fails(capsys, score(link), "would overwrite the input")
+    fails(capsys, score(f"{tmp_path}/./in.vcf"), "would overwrite the input")
     fails(capsys, [*score("/dev/full"), "--format", "vcf"], "No space left on device")
     assert (vcf.read_bytes(), cohort.fasta.read_bytes()) == before
 
@@ -270,7 +264,7 @@ def test_wrong_command_lines_are_one_line(capsys, vcf, tmp_path, options):
     fails(capsys, [*base, "--workers", "0"], "--workers", "greater than or equal to 1")
     fails(capsys, [*base, "--index", "tbi"], "--index is for OUT.vcf.gz")
     packed = ["score", vcf, "-o", tmp_path / "out.vcf.gz", *options]
-    fails(capsys, [*packed, "--index", "bai"], "--index must be tbi or csi", "'bai'")
+    fails(capsys, [*packed, "--index", "bai"], "--index", "'bai'", "'tbi', 'csi'", code=2)
 
 
 @pytest.mark.parametrize(

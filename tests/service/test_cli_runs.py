@@ -4,11 +4,15 @@ import csv
 import gzip
 import json
 import os
+import resource
+import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pysam
@@ -16,32 +20,17 @@ import pytest
 from Bio.bgzf import BgzfBlocks
 
 from service.cli import run
-from service.settings import ENV_PREFIX, Settings
+from service.reference import Reference
+from service.sequence import decode
 from tests.service.cohort import HEADER, Cohort, read_lines, write_packed
 from tests.service.processes import children, command_of, count_shards, wait_until
 
 ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples/chr17.hg19.part.fa"
 COMMAND = [sys.executable, "-m", "service.cli"]
 RECORD = b"chr1\t1\t.\tA\tC\t.\t.\t.\n"
 SMALL = ["--shard-bytes", "512"]
 """Makes a hundred shards of a small file, so that a run can be caught in its middle."""
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch):
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"{ENV_PREFIX}{name.upper()}", raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory) -> Cohort:
-    return Cohort(tmp_path_factory.mktemp("cohort") / "genome.fa")
-
-
-@pytest.fixture
-def vcf(cohort, tmp_path) -> Path:
-    return cohort.write(tmp_path / "in.vcf")
 
 
 @pytest.fixture
@@ -50,6 +39,12 @@ def options(cohort, toy_models_dir) -> list[str]:
         "--reference", str(cohort.fasta), "--models", str(toy_models_dir), "--model", "sum",
         "--threads", "1", "--device", "cpu",
     ]  # fmt: skip
+
+
+def example_bases() -> str:
+    """The bases of chr17 that are shipped."""
+    with Reference.open(EXAMPLE) as reference:
+        return decode(reference.codes("chr17", 0, 40_000))
 
 
 def launched(*arguments, **options) -> subprocess.CompletedProcess:
@@ -92,9 +87,6 @@ def whole(vcf, options, tmp_path) -> bytes:
     """What one undisturbed process writes."""
     assert run(["score", str(vcf), "-o", str(tmp_path / "whole.vcf.gz"), *options, *SMALL]) == 0
     return (tmp_path / "whole.vcf.gz").read_bytes()
-
-
-# --- ends in the middle ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -174,9 +166,6 @@ def test_two_runs_cannot_write_one_file(vcf, options, tmp_path, whole):
     assert second.returncode == 1
     assert_one_line(second.stderr.decode(), "another run is writing", "out.vcf.gz")
     assert out.read_bytes() == whole
-
-
-# --- for schedulers -------------------------------------------------------------------------------
 
 
 def test_plan_score_shard_and_merge_give_the_bytes_of_score(vcf, options, tmp_path, whole):
@@ -274,9 +263,6 @@ def test_a_run_on_the_wrong_genome_is_stopped_and_can_be_told_to_go_on(options, 
         assert b"4,000 ALTs" in done.stderr
 
 
-# --- kinds of output ------------------------------------------------------------------------------
-
-
 def test_an_index_stands_beside_a_sorted_output(options, tmp_path, cohort):
     pos = cohort.genome["chr1"].index("A", 200) + 1
     lines = [*HEADER, f"chr1\t{pos}\t.\tA\tC\t.\t.\t.\tGT\t0/1\t0/1".encode()]
@@ -344,9 +330,6 @@ def test_parquet_has_the_rows_of_the_table(vcf, options, tmp_path, cohort):
                 assert row[name] == "." if value is None else float(row[name]) == value
 
 
-# --- streams --------------------------------------------------------------------------------------
-
-
 def test_standard_input_to_standard_output(vcf, options):
     for packing in (bytes, gzip.compress):
         done = launched("score", "-", "-o", "-", *options, input=packing(vcf.read_bytes()))
@@ -357,6 +340,49 @@ def test_standard_input_to_standard_output(vcf, options):
     packed = launched("score", vcf, "-o", "-", "--format", "vcf.gz", *options)
     assert gzip.decompress(packed.stdout) == done.stdout
     assert packed.stdout.endswith(bytes.fromhex("1b0003000000000000000000"))
+
+
+def test_a_link_keeps_pointing_at_the_file(vcf, options, tmp_path, whole):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/old.tsv").touch()
+    links = {"out.vcf.gz": "real.vcf.gz", "rejects.tsv": "old.tsv", "summary.json": "new.json"}
+    for name, real in links.items():
+        (tmp_path / name).symlink_to(tmp_path / "data" / real)
+    out, rejects, summary = (str(tmp_path / name) for name in links)
+    more = ["--rejects", rejects, "--summary", summary]
+    assert run(["score", str(vcf), "-o", out, *options, *more]) == 0
+    assert all((tmp_path / name).is_symlink() for name in links)
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == sorted(links.values())
+    assert gzip.decompress(Path(out).read_bytes()) == gzip.decompress(whole)
+    assert (tmp_path / "data/old.tsv").stat().st_size
+    assert json.loads(Path(summary).read_text())["exit_code"] == 0
+
+
+def test_standard_output_may_be_a_file_and_have_another_name(vcf, options, tmp_path, whole):
+    (tmp_path / "link.vcf").symlink_to("/proc/self/fd/1")
+    for name in ("/dev/stdout", tmp_path / "link.vcf", "-"):
+        # As `{ echo before; varsigma score ...; } > FILE` does.
+        with (tmp_path / "redirected").open("wb") as file:
+            file.write(b"before\n")
+            file.flush()
+            command = [*COMMAND, "score", vcf, "-o", name, "--format", "vcf", *options]
+            done = subprocess.run(
+                command, cwd=ROOT, stdout=file, stderr=subprocess.PIPE, check=False
+            )
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "redirected").read_bytes() == b"before\n" + gzip.decompress(whole)
+    assert (tmp_path / "link.vcf").is_symlink()
+    assert list(tmp_path.glob("*.varsigma")) == []
+
+
+def test_standard_output_that_goes_on_in_the_input_is_refused(vcf, options):
+    before = vcf.read_bytes()
+    with vcf.open("ab") as file:
+        command = [*COMMAND, "score", vcf, "-o", "/dev/stdout", "--format", "vcf", *options]
+        done = subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert_one_line(done.stderr.decode(), "would overwrite the input")
+    assert vcf.read_bytes() == before
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(options, tmp_path, cohort):
@@ -387,3 +413,55 @@ def test_ctrl_c_ends_a_stream_in_one_line(options, tmp_path, cohort):
         assert process.wait(60) == 130
         assert process.stderr is not None
         assert_one_line(process.stderr.read(), "interrupted")
+
+
+def test_an_interrupt_in_the_middle_of_a_long_run_of_the_model_ends_at_once(tmp_path):
+    # The process used to wait for the run, then to be aborted by ONNX Runtime's own threads.
+    sites = ((pos, base) for pos, base in enumerate(example_bases(), 1) if base in "ACGT")
+    rows = "".join(
+        f"chr17\t{pos}\t.\t{base}\t{'C' if base == 'A' else 'A'}\t.\t.\t.\n"
+        for pos, base in islice(sites, 3000)
+    )
+    vcf = tmp_path / "in.vcf"
+    vcf.write_text(f"##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n{rows}")
+    out = tmp_path / "out.vcf"
+    arguments = ["--reference", EXAMPLE, "--model", "dh7", "--device", "cpu"]
+    with started("score", vcf, "-o", out, *arguments) as process:
+        wait_until((tmp_path / "out.vcf.varsigma/plan.json").exists)
+        time.sleep(1)  # windows are cut, the model runs
+        before = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+        taken = time.monotonic() - before
+    assert_one_line(error, "interrupted: 0 of 1 shards done")
+    assert process.returncode == 3
+    assert taken < 8
+
+
+def test_a_full_disk_behind_standard_output_is_noticed(vcf, options, tmp_path):
+    # With an unbuffered standard output, as containers set it, short writes used to pass.
+    with (tmp_path / "scored.vcf").open("wb") as file:
+        done = subprocess.run(
+            [*COMMAND, "score", str(vcf), "-o", "-", *options],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+        )
+    assert done.returncode == 1
+    assert_one_line(done.stderr, "File too large")
+
+
+@pytest.mark.parametrize(("closed", "code"), [("<&-", "standard input is closed"), (">&-", "")])
+def test_closed_standard_streams_are_named(options, closed, code):
+    command = shlex.join([*COMMAND, "score", "-", "-o", "-", *options])
+    given = subprocess.run(
+        f"{command} {closed}", shell=True, cwd=ROOT, capture_output=True, text=True, check=False,
+        input="" if closed == ">&-" else None,
+    )  # fmt: skip
+    assert given.returncode == 1
+    assert "this is a bug" not in given.stderr
+    assert_one_line(given.stderr, code)

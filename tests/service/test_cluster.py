@@ -5,25 +5,35 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from service import cluster
 from service.batch import Crew, score_file
-from service.cluster import execute_on_ray
+from service.cluster import _Actors, execute_on_ray
 from service.errors import IncompleteError, InputFileError, ValidationError
+from service.folder import work_folder
 from service.job import Job
+from service.markers import missing
 from service.output import OutputFormat
-from service.plan import Plan, load_plan, make_plan, work_folder
-from service.shards import missing
-from tests.service.cohort import Cohort
+from service.plan import Plan, load_plan
+from service.scoring import ScoringOptions
+from service.workers import MAX_DEATHS
 from tests.service.processes import command_of, count_shards, wait_until
+from tests.service.shard_runs import Shards
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
 
 ROOT = Path(__file__).parents[2]
 N_NODES = 3
 SHARD_BYTES = 1 << 10
+STORE = {"object_store_memory": 80 << 20, "include_dashboard": False}
 
 needs_ray = pytest.mark.skipif(
     not cluster.is_installed(), reason="the extra varsigma[ray] is not installed"
@@ -31,22 +41,22 @@ needs_ray = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def nodes() -> "Iterator[Cluster]":
     """A cluster of nodes with one CPU each."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster  # noqa: PLC0415  (an extra)
 
-    node = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
+    node = {"num_cpus": 1, **STORE}
     nodes = Cluster(initialize_head=True, head_node_args=node)
     for _ in range(N_NODES - 1):
         nodes.add_node(**node)
-    yield nodes.address
+    yield nodes
     nodes.shutdown()
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory) -> Cohort:
-    return Cohort(tmp_path_factory.mktemp("cohort") / "genome.fa")
+def address(nodes) -> str:
+    return nodes.address
 
 
 @pytest.fixture
@@ -55,25 +65,20 @@ def vcf(cohort, tmp_path) -> str:
 
 
 @pytest.fixture
-def job(cohort, toy_models_dir) -> Job:
-    return Job(
-        models=toy_models_dir,
-        model="sum",
-        reference=cohort.fasta,
-        device="cpu",
-        threads=1,
-        style=OutputFormat.VCF_GZ,
-    )
+def shards(cohort, toy_models_dir, tmp_path) -> Shards:
+    return Shards(tmp_path, toy_models_dir, cohort)
 
 
 @pytest.fixture
-def planned(vcf, tmp_path, job) -> Plan:
+def job(shards) -> Job:
+    """What a command line without options asks for."""
+    return shards.job(OutputFormat.VCF_GZ, options=ScoringOptions())
+
+
+@pytest.fixture
+def planned(shards, vcf) -> Plan:
     """A plan in out.vcf.gz.varsigma."""
-    folder = work_folder(tmp_path / "out.vcf.gz")
-    folder.mkdir()
-    return make_plan(
-        vcf, tmp_path / "out.vcf.gz", job, job.open(), folder=folder, shard_bytes=SHARD_BYTES
-    )
+    return shards.plan(vcf, OutputFormat.VCF_GZ, shard_bytes=SHARD_BYTES)[1]
 
 
 def workers_of(address: str) -> dict[int, int]:
@@ -83,6 +88,10 @@ def workers_of(address: str) -> dict[int, int]:
         if entry.name.isdecimal() and "ray::_ShardActor" in command_of(int(entry.name)):
             found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
     return found
+
+
+def most_of_a_node(address: str) -> int:
+    return max(Counter(workers_of(address).values()).values(), default=0)
 
 
 @needs_ray
@@ -133,6 +142,105 @@ def test_a_cluster_on_which_every_worker_dies_is_given_up(tmp_path, planned, add
     folder = work_folder(tmp_path / "out.vcf.gz")
     with pytest.raises(IncompleteError, match="3 workers were lost and no shard was finished"):
         execute_on_ray(folder, planned, [0, 1], address=address, workers=1, on_done=print)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_machine_that_is_lost_with_all_its_workers_does_not_end_the_run(
+    tmp_path, vcf, job, nodes
+):
+    large = nodes.add_node(num_cpus=4, **STORE)
+    crew, lost = Crew(ray=nodes.address), []
+
+    def on_progress(position: int, n_alts: int, size: int | None) -> None:
+        if 0 < position < (size or 0) and not lost:
+            wait_until(lambda: most_of_a_node(nodes.address) >= MAX_DEATHS)
+            lost.append(most_of_a_node(nodes.address))
+            nodes.remove_node(large, allow_graceful=False)
+
+    local, far = tmp_path / "local.vcf.gz", tmp_path / "far.vcf.gz"
+    score_file(vcf, local, job, shard_bytes=SHARD_BYTES, crew=Crew())
+    score_file(vcf, far, job, shard_bytes=SHARD_BYTES, crew=crew, on_progress=on_progress)
+    assert lost
+    nodes.wait_for_nodes()  # so that the next test does not find it among the living
+    assert far.read_bytes() == local.read_bytes()
+
+
+class Lost(Exception):
+    """What Ray raises for a worker that is no more."""
+
+
+class MadeUpRay:
+    """Stands for Ray; a reference is a function that gives the result.
+
+    Args:
+      n_silent: how often nothing happens while a worker is waited for.
+      n_lost: workers whose machine is lost before they finish a shard.
+    """
+
+    exceptions = SimpleNamespace(RayError=Lost, RayTaskError=ZeroDivisionError)
+
+    def __init__(self, n_silent: int = 0, n_lost: int = 0) -> None:
+        self.n_silent = n_silent
+        self.n_lost = n_lost
+
+    def hire(self) -> SimpleNamespace:
+        self.n_lost -= 1
+        is_lost = self.n_lost >= 0
+
+        def score(shard: int) -> Callable[[], int]:
+            def result() -> int:
+                if is_lost:
+                    raise Lost("its machine is gone")
+                return shard
+
+            return result
+
+        return SimpleNamespace(
+            ready=SimpleNamespace(remote=lambda: lambda: None), score=SimpleNamespace(remote=score)
+        )
+
+    def wait(self, references, num_returns, timeout):
+        assert timeout, "it would wait without end"
+        if self.n_silent:
+            self.n_silent -= 1
+            return [], references
+        return references[:1], references[1:]
+
+    def get(self, reference):
+        return reference()
+
+    def kill(self, actor):
+        pass
+
+
+@pytest.mark.parametrize("n_lost", [MAX_DEATHS, 8, 16])
+def test_workers_that_are_lost_with_their_machine_count_as_one_loss(n_lost):
+    ray, done = MadeUpRay(n_lost=n_lost), []
+    _Actors(ray, ray.hire, int).run(list(range(20)), 8, done.append)
+    assert sorted(done) == list(range(20))
+
+
+def test_workers_that_are_lost_again_and_again_end_the_run():
+    ray = MadeUpRay(n_lost=1000)
+    with pytest.raises(IncompleteError, match=r"24 workers were lost .*its machine is gone"):
+        _Actors(ray, ray.hire, int).run(list(range(20)), 8, print)
+
+
+def test_workers_are_not_waited_for_where_no_machine_is_left():
+    rooms, done = iter([1, 1]), []
+
+    def find_room() -> int:
+        for room in rooms:
+            return room
+        raise ValidationError("no machine of the Ray cluster has 1 CPUs")
+
+    ray = MadeUpRay(n_silent=2)
+    _Actors(ray, ray.hire, find_room).run([0, 1], 1, done.append)
+    assert done == [0, 1], "while there is room, it waits"
+    ray = MadeUpRay(n_silent=1)
+    with pytest.raises(IncompleteError, match="no machine of the Ray cluster has 1 CPUs"):
+        _Actors(ray, ray.hire, find_room).run([0, 1], 1, print)
 
 
 @needs_ray

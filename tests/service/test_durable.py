@@ -3,11 +3,13 @@
 import errno
 import hashlib
 import os
+import uuid
 
 import pytest
 
 from service.durable import NewFile, file_sha256, sync_folder, write_file
 from service.errors import InputFileError, ServiceError
+from tests.service.processes import small_disk
 
 
 def test_a_file_has_its_name_when_it_is_whole(tmp_path):
@@ -61,31 +63,45 @@ def test_a_disk_that_is_full_is_named(tmp_path):
     path = tmp_path / "out"
 
     def write() -> None:
-        with NewFile(path, tmp_path / "full") as file:
+        with NewFile(path) as file:
             file.write(b"x" * (1 << 21))
 
-    (tmp_path / "full").symlink_to("/dev/full")
-    with pytest.raises(ServiceError, match=r"out cannot be written: No space left on device; put"):
+    with small_disk(1000), pytest.raises(ServiceError) as error:
         write()
+    assert error.value.message == (
+        f"{path} cannot be written: File too large; put that right and run the same command again"
+    )
     assert not list(tmp_path.iterdir())
 
 
 def test_a_few_bytes_on_a_full_disk_are_noticed_at_the_end(tmp_path):
-    (tmp_path / "full").symlink_to("/dev/full")
-
     def write() -> None:
-        with NewFile(tmp_path / "out", tmp_path / "full") as file:
+        with NewFile(tmp_path / "out") as file:
             file.write(b"x")
 
-    with pytest.raises(ServiceError, match="No space left on device"):
+    with small_disk(0), pytest.raises(ServiceError, match="File too large"):
         write()
     assert not list(tmp_path.iterdir())
 
 
-def test_two_processes_do_not_share_a_temporary_name(tmp_path):
-    with NewFile(tmp_path / "out"):
-        (temporary,) = tmp_path.iterdir()
-        assert str(os.getpid()) in temporary.name
+def test_two_writers_do_not_share_a_temporary_name(tmp_path):
+    # Processes of two machines, or of two containers, may have the same number.
+    path = tmp_path / "out"
+    with NewFile(path) as first, NewFile(path) as second:
+        first.write(b"first")
+        second.write(b"second")
+        assert len(list(tmp_path.iterdir())) == 2
+    assert path.read_bytes() == b"first", "the one that was left last"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_temporary_name_that_is_taken_is_not_written_through(tmp_path, monkeypatch):
+    monkeypatch.setattr("service.durable.uuid4", lambda: uuid.UUID(int=0))
+    (tmp_path / f"out.{uuid.UUID(int=0).hex}.tmp").symlink_to(tmp_path / "precious")
+    (tmp_path / "precious").write_bytes(b"old")
+    with pytest.raises(ServiceError, match="File exists"):
+        NewFile(tmp_path / "out")
+    assert (tmp_path / "precious").read_bytes() == b"old"
 
 
 def test_a_file_that_is_gone_has_no_digest(tmp_path):

@@ -1,5 +1,6 @@
 """Merging: the bytes of a run in one piece, gaps and damage refused, nothing half written."""
 
+import errno
 import gzip
 import io
 from pathlib import Path
@@ -8,12 +9,14 @@ import pyarrow.parquet as pq
 import pysam
 import pytest
 
+from service import merge as merge_module
 from service.bgzf import END, read_blocks
 from service.errors import IncompleteError, InputFileError, ServiceError, ValidationError
+from service.folder import discard
+from service.markers import data_path, marker_path, missing, rejects_path
 from service.merge import merge
 from service.output import OutputFormat
-from service.plan import discard, load_plan, make_plan
-from service.shards import data_path, marker_path, missing, rejects_path
+from service.plan import load_plan, make_plan
 from tests.service.cohort import HEADER, Cohort, read_lines, write_packed
 from tests.service.shard_runs import Shards
 
@@ -118,6 +121,45 @@ def test_lines_have_the_numbers_of_the_whole_input(shards, vcf):
     assert [int(row[0]) for row in rows] == sorted(int(row[0]) for row in rows)
 
 
+def test_the_report_takes_no_name_but_its_own(shards, vcf):
+    other = shards.folder / "rejects.tsv.tmp"
+    other.write_text("not ours")
+    shards.run(vcf, rejects=shards.folder / "rejects.tsv")
+    assert other.read_text() == "not ours"
+    assert others(shards.folder) == {"out.vcf", "rejects.tsv", other.name}
+
+
+def test_the_report_may_go_to_another_disk(shards, vcf, monkeypatch):
+    report = shards.folder / "rejects.tsv"
+    shards.run(vcf, rejects=report)
+    expected = report.read_bytes()
+    report.write_text("old")
+    replace = Path.replace
+
+    def refuse(path: Path, target: Path) -> Path:
+        if Path(target) == report and path.parent != report.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    shards.run(vcf, rejects=report)
+    assert report.read_bytes() == expected
+    assert others(shards.folder) == {"out.vcf", "rejects.tsv"}
+
+
+@pytest.mark.parametrize("what", ["input", "reference", "output"])
+def test_a_report_that_has_become_a_link_overwrites_nothing(shards, vcf, what):
+    report = shards.folder / "rejects.tsv"
+    folder, plan = shards.plan(vcf, rejects=report)
+    shards.score(folder, plan)
+    target = {"input": vcf, "reference": shards.cohort.fasta, "output": plan.output}[what]
+    report.symlink_to(target)
+    with pytest.raises(ValidationError, match=f"would overwrite the {what}"):
+        merge(folder)
+    assert report.is_symlink()
+    assert not plan.output.exists()
+
+
 def test_it_may_be_repeated(shards, vcf):
     folder, plan = shards.plan(vcf, OutputFormat.VCF_GZ, rejects=shards.folder / "rejects.tsv")
     shards.score(folder, plan)
@@ -128,9 +170,6 @@ def test_it_may_be_repeated(shards, vcf):
     assert (plan.output.read_bytes(), (shards.folder / "rejects.tsv").read_bytes()) == content
     discard(folder)
     assert others(shards.folder) == {plan.output.name, "rejects.tsv"}
-
-
-# --- gaps ---------------------------------------------------------------------------------------
 
 
 def test_a_gap_is_refused(shards, vcf):
@@ -210,9 +249,6 @@ def test_what_was_scored_before_a_corrupt_block_comes_out(shards):
     assert len([line for line in partial if line[:1] != b"#"]) == summary.tally.n_records > 1000
 
 
-# --- damage ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("style", [OutputFormat.VCF, OutputFormat.VCF_GZ, OutputFormat.PARQUET])
 @pytest.mark.parametrize("is_longer", [False, True])
 def test_damaged_data_are_refused(shards, vcf, style, is_longer):
@@ -275,9 +311,6 @@ def test_an_older_output_stays_until_the_new_one_is_whole(shards, vcf):
     assert plan.output.read_bytes() == shards.at_once(vcf)[0]
 
 
-# --- index ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", ["tbi", "csi"])
 def test_the_output_is_indexed(shards, ordered, kind):
     text = ordered.read_bytes().replace(b"##INFO", b"##contig=<ID=chr2>\n##INFO", 1)
@@ -293,6 +326,24 @@ def test_the_output_is_indexed(shards, ordered, kind):
     ]
     assert len(fetched) >= len(expected) > 20, "deletions that reach into it too"
     assert (shards.folder / f"{output.name}.{kind}").stat().st_mtime_ns >= output.stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("kind", [None, "csi"])
+def test_an_older_index_does_not_stay_beside_new_data(shards, ordered, kind):
+    output = shards.folder / "out.vcf.gz"
+    for old in ("tbi", "csi"):
+        Path(f"{output}.{old}").write_text("old")
+    shards.run(ordered, OutputFormat.VCF_GZ, index=kind)
+    assert not Path(f"{output}.tbi").exists()
+    assert Path(f"{output}.csi").exists() is (kind == "csi")
+
+
+def test_the_index_is_on_the_disk_before_its_name(shards, ordered, monkeypatch):
+    synced = []
+    sync = merge_module.sync_file
+    monkeypatch.setattr(merge_module, "sync_file", lambda path: synced.append(path) or sync(path))
+    shards.run(ordered, OutputFormat.VCF_GZ, index="tbi")
+    assert [path.name for path in synced] == ["out.vcf.gz.tbi"]
 
 
 def test_records_out_of_order_keep_their_shards(shards, vcf):

@@ -10,8 +10,8 @@ import pytest
 
 from service.errors import Status, ValidationError
 from service.parquet import METADATA_KEY, require_pyarrow, write_parquet
+from service.records import parse_lines
 from service.tables import FIXED_COLUMNS, TsvEncoder, number_columns
-from service.vcf import parse_lines
 from tests.service.made_scores import make_scores
 
 pa = pytest.importorskip("pyarrow")

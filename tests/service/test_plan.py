@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,21 +16,14 @@ import pysam.bcftools
 import pytest
 
 from service import identity
+from service.contigs import check_contigs, contig_lengths
 from service.errors import DecodingError, InputFileError, ValidationError
+from service.folder import SPOOL, discard, lock, work_folder
+from service.merge import merge
 from service.output import OutputFormat
-from service.plan import (
-    Plan,
-    begun,
-    check_contigs,
-    contig_lengths,
-    discard,
-    load_plan,
-    lock,
-    work_folder,
-)
+from service.plan import Plan, begun, load_plan
+from service.records import read_header
 from service.scoring import ScoringOptions
-from service.spool import SPOOL
-from service.vcf import read_header
 from service.windows import Anchoring
 from tests.genomes import genome, write_fasta
 from tests.service.cohort import Cohort, read_lines, write_packed
@@ -117,6 +111,11 @@ def test_bcf_is_read_as_htslib_prints_it(shards, monkeypatch, is_packed, is_stre
     _, plan = shards.plan(source)
     assert text_of(plan) == printed
     assert printed.count(b"\n") == n_lines
+    monkeypatch.setattr("service.source.__htslib_version__", "9.9")
+    if is_stream:
+        source = stdin(monkeypatch, path.read_bytes())
+    with pytest.raises(ValidationError, match=r"differs in input_reader \(htslib .*, htslib 9.9"):
+        shards.plan(source)
 
 
 def test_a_named_pipe_is_read_once(shards, vcf):
@@ -179,14 +178,11 @@ def test_no_plan_is_no_run(tmp_path):
         load_plan(tmp_path)
 
 
-# --- what is known before the work starts -----------------------------------------------------
-
-
 @pytest.mark.parametrize("packing", ["plain", "bgzip", "gzip"])
 @pytest.mark.parametrize("cut", [5, 12])
 def test_a_last_line_that_is_cut_off_is_refused(shards, vcf, packing, cut):
     path = write_packed(shards.folder / "cut", vcf.read_bytes()[:-cut], packing)
-    with pytest.raises(InputFileError, match="cut is truncated: its last line is cut off"):
+    with pytest.raises(InputFileError, match="cut is truncated: the last line is cut off"):
         shards.plan(path)
 
 
@@ -261,6 +257,13 @@ def test_slices_are_compared_with_the_stated_assembly():
             check_contigs(header(CHR1.format(248_956_422)), reference, "in.vcf")
 
 
+def test_an_excerpt_is_compared_with_the_stated_assembly():
+    with genome({"chr1": "ACGT" * 25}, "GRCh37") as reference:
+        check_contigs(header(CHR1.format(249_250_621)), reference, "in.vcf")
+        with pytest.raises(InputFileError, match=r"248,956,422 bases .* 249,250,621 in GRCh37"):
+            check_contigs(header(CHR1.format(248_956_422)), reference, "in.vcf")
+
+
 def test_contig_lengths_stop_a_plan_unless_all_is_to_be_scored(shards, vcf):
     text = vcf.read_bytes()
     vcf.write_bytes(text.replace(b"##INFO", CHR1.format(4100).encode() + b"##INFO", 1))
@@ -278,9 +281,6 @@ def test_contigs_for_a_header_are_spelt_as_in_the_vcf():
         assert contig_lengths(reference, like="NC_000001.10") == {}
     with genome({"1": "A" * 90, "MT": "C" * 80}) as reference:
         assert contig_lengths(reference, like="chr1") == {"chr1": 90, "chrM": 80}
-
-
-# --- going on ---------------------------------------------------------------------------------
 
 
 def test_the_same_command_goes_on(shards, vcf):
@@ -315,6 +315,10 @@ def other_code(shards, vcf, monkeypatch):
     monkeypatch.setattr(identity, "code_sha256", lambda: "0")
 
 
+def other_machine(shards, vcf, monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+
+
 def other_numpy(shards, vcf, monkeypatch):
     monkeypatch.setattr(np, "__version__", "9.9")
 
@@ -325,14 +329,15 @@ def other_numpy(shards, vcf, monkeypatch):
         (other_input, {}, "differs in the input:"),
         (other_reference, {}, "differs in the reference:"),
         (other_code, {}, "differs in the code of varsigma:"),
-        (other_numpy, {}, f"differs in numpy ({np.__version__} there, 9.9 here):"),
+        (other_numpy, {}, f"differs in libraries.numpy ({np.__version__} there, 9.9 here):"),
+        (other_machine, {}, f"differs in machine ({platform.machine()} there, riscv64 here):"),
         (None, {"threads": 2}, "differs in threads (1 there, 2 here):"),
         (None, {"shard_bytes": 9999}, "differs in shard_bytes (2500 there, 9999 here):"),
         (None, {"rejects": Path("r.tsv")}, "differs in has_rejects (False there, True here):"),
         (
             None,
             {"options": ScoringOptions(batch_size=64, strands=1, anchorings=(Anchoring.LEFT,))},
-            "differs in strands (2 there, 1 here); anchorings (",
+            "differs in options.strands (2 there, 1 here); options.anchorings (",
         ),
         (None, {"model": "sum_one"}, "the model"),
     ],
@@ -363,6 +368,42 @@ def test_a_model_that_was_replaced_is_told_apart(shards, vcf, tmp_path):
     shards._scorers.clear()
     with pytest.raises(ValidationError, match=r"differs in the model; recipe \(sum there, other"):
         shards.plan(vcf)
+
+
+def test_facts_of_the_same_name_are_told_apart(shards, vcf):
+    mine = shards.plan(vcf)[1].identity
+    for other in (
+        mine.model_copy(update={"provenance": mine.provenance | {"style": "tsv"}}),
+        mine.model_copy(update={"provenance": mine.provenance | {"numpy": None}}),
+        mine.model_copy(update={"provenance": mine.provenance | {"extra": {}}}),
+    ):
+        assert mine.differences(other)
+        assert other.differences(mine)
+    assert not mine.differences(mine)
+
+
+def test_a_table_in_parquet_depends_on_what_writes_it(shards, vcf, monkeypatch):
+    shards.plan(vcf, OutputFormat.PARQUET)
+    shards.plan(vcf)
+    monkeypatch.setattr(identity, "version", lambda name: f"9.9 of {name}")
+    with pytest.raises(ValidationError, match=r"in libraries.pyarrow \(.* there, 9.9 of pyarrow"):
+        shards.plan(vcf, OutputFormat.PARQUET)
+    shards.plan(vcf)
+
+
+def test_a_folder_that_was_moved_is_refused(shards, vcf):
+    folder, plan = shards.plan(vcf)
+    link = shards.folder / "link"
+    link.symlink_to(shards.folder)
+    assert load_plan(link / folder.name) == plan, "another name of the same folder"
+    (shards.folder / "archive").mkdir()
+    moved = folder.rename(shards.folder / "archive" / folder.name)
+    plan.output.write_text("of another run by now")
+    for use in (load_plan, begun, merge):
+        with pytest.raises(ValidationError, match="was moved: its run writes") as error:
+            use(moved)
+        assert str(folder) in error.value.message
+    assert plan.output.read_text() == "of another run by now"
 
 
 def test_another_style_is_another_run(shards, vcf):
@@ -405,7 +446,7 @@ def test_only_one_run_at_a_time_holds_a_folder(tmp_path):
     folder = work_folder(tmp_path / "out.vcf")
     assert folder.name == "out.vcf.varsigma"
     code = (
-        "from pathlib import Path; from service.plan import lock\n"
+        "from pathlib import Path; from service.folder import lock\n"
         f"with lock(Path({str(folder)!r})): pass"
     )
     command = [sys.executable, "-c", code]
@@ -431,6 +472,31 @@ def test_discard_takes_the_plan_first(shards, vcf, monkeypatch):
     monkeypatch.undo()
     discard(folder)
     assert not folder.exists()
+
+
+def test_discard_takes_the_lock_last(shards, vcf, monkeypatch):
+    folder, _ = shards.plan(vcf)
+    rmtree = shutil.rmtree
+
+    def watched(path: Path, **options: bool) -> None:
+        assert (folder / "lock").exists(), "another run could begin in a folder that is emptied"
+        rmtree(path, **options)
+
+    with lock(folder):
+        (folder / "plan.json.1f.tmp").write_bytes(b"half")
+        monkeypatch.setattr(shutil, "rmtree", watched)
+        discard(folder)
+    assert not folder.exists()
+    discard(folder)  # there is nothing to do
+
+
+def test_discard_leaves_what_is_not_ours(shards, vcf):
+    folder, _ = shards.plan(vcf)
+    (folder / "notes.txt").write_text("mine")
+    (folder / "old.tmp").write_text("mine")
+    with lock(folder):
+        discard(folder)
+    assert {path.name for path in folder.iterdir()} == {"notes.txt", "old.tmp"}
 
 
 def test_the_plan_is_one_line_of_facts_for_each_shard(shards, vcf):

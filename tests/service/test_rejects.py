@@ -4,9 +4,9 @@ import csv
 from io import StringIO
 
 from service.errors import Status
+from service.records import parse_lines
 from service.rejects import COLUMNS, RejectsEncoder, shift_lines
-from service.summary import Tally
-from service.vcf import parse_lines
+from service.tally import Tally
 from tests.service.made_scores import make_scores
 
 LINES = [

@@ -7,12 +7,6 @@ from service.scoring import ScoringOptions
 from service.settings import ENV_PREFIX, Settings, load_settings
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch):
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"{ENV_PREFIX}{name.upper()}", raising=False)
-
-
 def test_command_line_over_environment_over_default(monkeypatch):
     assert load_settings().port == 8000
     monkeypatch.setenv("VARSIGMA_PORT", "9000")

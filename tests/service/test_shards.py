@@ -4,32 +4,23 @@ import gzip
 import hashlib
 import io
 import os
-import resource
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from service import identity
+from service import identity, reference
 from service.bgzf import read_blocks
+from service.durable import file_sha256
 from service.errors import InputFileError, ServiceError, Status, ValidationError, WrongAssemblyError
+from service.markers import data_path, marker_path, missing, read_marker, read_markers, rejects_path
+from service.merge import merge
 from service.output import OutputFormat
 from service.registry import Model
-from service.shards import (
-    ENOUGH,
-    ShardWorker,
-    check_assembly,
-    data_path,
-    marker_path,
-    missing,
-    read_marker,
-    read_markers,
-    rejects_path,
-    score_shard,
-)
-from service.summary import Tally
+from service.shards import ShardWorker, score_shard
+from service.tally import ENOUGH, Tally, check_assembly
 from tests.genomes import write_fasta
 from tests.service.cohort import HEADER, Cohort, write_packed
+from tests.service.processes import small_disk
 from tests.service.shard_runs import Shards
 
 
@@ -68,7 +59,8 @@ def test_the_data_are_those_of_one_piece(shards, vcf, style):
     data = b"".join(data_path(folder, marker.index).read_bytes() for marker in markers)
     expected, tally = shards.at_once(vcf, style)
     assert expected.endswith(data)
-    assert data.count(b"\n") == len(shards.cohort.lines) if style is OutputFormat.VCF else 400
+    n_rows = len(shards.cohort.lines) if style is OutputFormat.VCF else 400
+    assert data.count(b"\n") == n_rows
     total = Tally()
     for marker in markers:
         total = total.merged(marker.tally, total.n_lines)
@@ -175,9 +167,6 @@ def test_a_shard_that_there_is_not_is_refused(shards, vcf, index):
         score_shard(folder, index)
 
 
-# --- a worker that would give other scores ------------------------------------------------------
-
-
 def test_a_worker_on_other_terms_is_refused(shards, vcf, monkeypatch):
     folder, plan = shards.plan(vcf)
     other = shards.scorer(shards.job(threads=2))
@@ -203,8 +192,14 @@ def test_a_reference_that_changed_is_refused_and_a_touched_one_is_not(shards, vc
 
 def test_the_reference_is_not_read_in_full_where_it_is_untouched(shards, vcf, monkeypatch):
     folder, _ = shards.plan(vcf)
-    monkeypatch.setattr("service.reference.hashlib.file_digest", None)
+    read = []
+    digest = file_sha256
+    monkeypatch.setattr(reference, "file_sha256", lambda path: read.append(path) or digest(path))
     score_shard(folder, 0)
+    assert not read
+    os.utime(shards.cohort.fasta, ns=(1, 1))
+    score_shard(folder, 1)
+    assert read == [shards.cohort.fasta]
 
 
 @pytest.mark.parametrize("packing", ["plain", "bgzip"])
@@ -233,9 +228,6 @@ def test_an_input_that_became_shorter_while_it_is_read_is_named(shards, vcf):
         list(plan.lines(plan.shards[1]))
 
 
-# --- failures ---------------------------------------------------------------------------------
-
-
 def test_a_corrupt_block_costs_its_shards_and_no_other(shards):
     text = b"".join(line + b"\n" for line in (*HEADER, *shards.cohort.records() * 20))
     path = write_packed(shards.folder / "in.vcf.gz", text, "bgzip")
@@ -255,17 +247,6 @@ def test_a_corrupt_block_costs_its_shards_and_no_other(shards):
     assert shards.score(folder, plan, [2])[0].index == 2, "what lies behind it can be read"
 
 
-@contextmanager
-def small_disk(n_bytes: int):
-    """No file may grow beyond a size."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_is_named_and_leaves_no_half_file(shards, vcf):
     folder, plan = shards.plan(vcf)
     with small_disk(1000), pytest.raises(ServiceError) as error:
@@ -276,15 +257,16 @@ def test_a_full_disk_is_named_and_leaves_no_half_file(shards, vcf):
     assert missing(folder, plan) == []
 
 
-def mismatching(shards, n_good: int, n_bad: int) -> Path:
-    """SNVs, the REFs of the last ones not those of the genome."""
+def mismatching(shards, n_good: int, n_bad: int, n_more: int = 0) -> Path:
+    """SNVs, the REFs of those in the middle not those of the genome."""
     sequence = shards.cohort.genome["chr1"]
     other = {"A": "C", "C": "G", "G": "T", "T": "A"}
-    path = shards.folder / f"{n_good}_{n_bad}.vcf"
+    path = shards.folder / f"{n_good}_{n_bad}_{n_more}.vcf"
     lines = list(HEADER)
-    for number in range(n_good + n_bad):
+    for number in range(n_good + n_bad + n_more):
         pos = 100 + number % 3000
-        ref = sequence[pos - 1] if number < n_good else other[sequence[pos - 1]]
+        is_bad = n_good <= number < n_good + n_bad
+        ref = other[sequence[pos - 1]] if is_bad else sequence[pos - 1]
         alt = next(base for base in "ACGT" if base != ref)
         lines.append(f"chr1\t{pos}\t.\t{ref}\t{alt}\t.\t.\t.\tGT\t.\t.".encode())
     path.write_bytes(b"\n".join(lines) + b"\n")
@@ -304,6 +286,44 @@ def test_a_run_on_the_wrong_assembly_stops(shards, shard_bytes):
     folder, plan = shards.plan(path, mismatch_share=1.0, shard_bytes=shard_bytes)
     shards.score(folder, plan)
     assert missing(folder, plan) == []
+
+
+def test_a_stretch_of_mismatches_in_a_good_file_stops_nobody(shards):
+    path = mismatching(shards, 6000, 2 * ENOUGH, 1000)
+    folder, plan = shards.plan(path, mismatch_share=0.5, shard_bytes=30_000)
+    markers = {}
+    for index in reversed(range(len(plan.shards))):  # each by a worker that knows no other
+        [markers[index]] = shards.score(folder, plan, [index])
+    assert any(marker.tally.n_mismatched == marker.tally.n_alts for marker in markers.values())
+    assert merge(folder).tally.n_mismatched == 2 * ENOUGH
+    again, same = shards.plan(path, mismatch_share=0.5, shard_bytes=30_000, name="again")
+    assert len(shards.score(again, same)) == len(plan.shards), "nor one worker alone"
+
+
+def test_the_wrong_assembly_is_found_beside_a_shard_that_is_still_at_work(shards):
+    path = mismatching(shards, 0, 4000)
+    folder, plan = shards.plan(path, shard_bytes=20_000)
+    last = len(plan.shards) - 1
+    shards.score(folder, plan, range(last - 1))
+    folder, plan = shards.plan(path, shard_bytes=20_000, mismatch_share=0.9)
+    with pytest.raises(WrongAssemblyError):
+        shards.score(folder, plan, [last])
+    assert missing(folder, plan) == [last - 1, last]
+
+
+def test_what_was_scored_on_the_wrong_assembly_is_not_merged(shards):
+    path = mismatching(shards, 0, 2 * ENOUGH)
+    folder, plan = shards.plan(path, mismatch_share=0.9, shard_bytes=20_000)
+    for index in reversed(range(1, len(plan.shards))):
+        shards.score(folder, plan, [index])
+    _, regardless = shards.plan(path, shard_bytes=20_000)
+    shards.score(folder, regardless, [0])
+    shards.plan(path, mismatch_share=0.9, shard_bytes=20_000)
+    with pytest.raises(WrongAssemblyError):
+        merge(folder)
+    merge(folder, is_partial=True)
+    shards.plan(path, shard_bytes=20_000)
+    assert merge(folder).tally.n_mismatched == 2 * ENOUGH
 
 
 @pytest.mark.parametrize(("n_good", "n_bad"), [(0, ENOUGH - 1), (ENOUGH, 100)])

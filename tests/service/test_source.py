@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -109,6 +110,32 @@ def test_bcf_that_is_not_read_to_its_end_leaves_no_thread(bcf):
         next(lines)
         lines.close()
     assert threading.active_count() == before
+
+
+def test_damaged_bcf_on_a_stream_that_stays_open_ends(bcf):
+    raw = bytearray(bcf.read_bytes())
+    raw[len(raw) // 2] ^= 0xFF
+    code = "from service.source import Source\nfor line in Source('-'): pass"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stderr
+        process.stdin.write(raw)
+        process.stdin.flush()  # and it is not closed
+        try:
+            assert process.wait(60) == 1
+        finally:
+            process.kill()
+        text = process.stderr.read().decode()
+    assert "standard input: damaged or truncated BCF" in text
+    assert "Fatal Python error" not in text
+
+
+def test_messages_may_call_an_input_something_else(tmp_path):
+    (tmp_path / "empty").touch()
+    with pytest.raises(InputFileError, match=r"^the cohort is empty"):
+        Source(str(tmp_path / "empty"), "the cohort")
 
 
 def test_a_last_line_without_end_and_crlf_are_kept(tmp_path):

@@ -5,11 +5,13 @@ import io
 import numpy as np
 import pandas as pd
 
+from service.encoders import encoder_for
 from service.errors import Status
 from service.output import OutputFormat
+from service.records import Passed, Record, parse_line, parse_lines, read_header
 from service.scoring import Scores
-from service.tables import FIXED_COLUMNS, TsvEncoder, encoder_for
-from service.vcf import Passed, Record, VcfEncoder, parse_line, parse_lines, read_header
+from service.tables import FIXED_COLUMNS, TsvEncoder
+from service.vcf import VcfEncoder
 from tests.service.made_scores import NAMES, make_record, make_scores
 
 PROVENANCE = {"model": "toy", "assembly": None, "calibrated_targets": []}

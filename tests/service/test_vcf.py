@@ -8,18 +8,17 @@ from hypothesis import strategies as st
 
 from service.errors import DecodingError, InputFileError, ModelContractError, Status
 from service.fields import EFFECT_FIELDS
-from service.vcf import (
+from service.records import (
     Header,
     Passed,
     Record,
-    VcfEncoder,
     VcfReader,
     check_last_line,
-    info_key,
     parse_line,
     parse_lines,
     read_header,
 )
+from service.vcf import VcfEncoder, info_key
 from tests.service.made_scores import NAMES, make_record, make_scores
 
 COLUMNS = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"

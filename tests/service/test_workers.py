@@ -12,42 +12,24 @@ import pytest
 
 from service import workers
 from service.errors import IncompleteError, InputFileError
-from service.job import Job
-from service.output import OutputFormat
-from service.plan import Plan, make_plan, work_folder
+from service.markers import Marker, data_path, missing
+from service.plan import Plan
 from service.scoring import Scorer
 from service.session import CUDA, gpu_count
-from service.shards import Marker, data_path, missing
 from service.workers import MAX_DEATHS, Losses, execute_here, execute_in_processes
-from tests.service.cohort import Cohort
 from tests.service.processes import children, command_of, count_shards, wait_until
+from tests.service.shard_runs import Shards
 
 ROOT = Path(__file__).parents[2]
 SHARD_BYTES = 1 << 11
 
 
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory) -> Cohort:
-    return Cohort(tmp_path_factory.mktemp("cohort") / "genome.fa")
-
-
 @pytest.fixture
 def planned(cohort, toy_models_dir, tmp_path) -> tuple[Path, Plan, Scorer]:
     """A work folder, its plan, and the scorer of that."""
-    output = tmp_path / "out.vcf"
-    job = Job(
-        models=toy_models_dir,
-        model="sum",
-        reference=cohort.fasta,
-        device="cpu",
-        threads=1,
-        style=OutputFormat.VCF,
-    )
-    folder, scorer = work_folder(output), job.open()
-    folder.mkdir()
-    vcf = str(cohort.write(tmp_path / "in.vcf"))
-    plan = make_plan(vcf, output, job, scorer, folder=folder, shard_bytes=SHARD_BYTES)
-    return folder, plan, scorer
+    shards = Shards(tmp_path, toy_models_dir, cohort)
+    folder, plan = shards.plan(cohort.write(tmp_path / "in.vcf"), shard_bytes=SHARD_BYTES)
+    return folder, plan, shards.scorer(plan.job)
 
 
 def content(folder: Path, plan: Plan) -> bytes:
@@ -127,6 +109,14 @@ def test_a_shard_between_begins_the_count_anew():
         losses.add("killed")
 
 
+def test_workers_that_can_be_lost_at_once_are_each_told_of():
+    losses = Losses(size=4)
+    for _ in range(4 * MAX_DEATHS - 1):
+        losses.add("killed")
+    with pytest.raises(IncompleteError, match="12 workers were lost"):
+        losses.add("killed")
+
+
 def test_an_error_of_a_shard_ends_the_run_and_its_processes(planned):
     folder, plan, _ = planned
     plan.text.path.write_bytes(plan.text.path.read_bytes().lower())
@@ -195,6 +185,13 @@ def pool_of(pid: int) -> list[int]:
     return [child for child in children(pid) if "spawn_main" in command_of(child)]
 
 
+def is_deaf_to_ctrl_c(pid: int) -> bool:
+    """Whether the main thread of a process blocks SIGINT."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+    return bool(blocked >> (signal.SIGINT - 1) & 1)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_the_process_that_started_them(command, tmp_path, number):
     with subprocess.Popen(
@@ -206,8 +203,10 @@ def test_workers_end_with_the_process_that_started_them(command, tmp_path, numbe
         # A suite that a shell runs in the background inherits an ignored SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
-        wait_until(lambda: count_shards(tmp_path / "out.vcf.varsigma") > 1)
+        wait_until(lambda: len(pool_of(process.pid)) == 2)
         started = pool_of(process.pid)
+        assert all(is_deaf_to_ctrl_c(pid) for pid in started), "from their beginning"
+        wait_until(lambda: count_shards(tmp_path / "out.vcf.varsigma") > 1)
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # as Ctrl-C does
         else:

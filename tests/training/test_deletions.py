@@ -22,6 +22,7 @@ from tests.training.toy_cagi5 import SPAN, write_cagi5, write_places
 from training import cli
 from training.datasets.cagi5 import ELEMENTS, GROUPS, read_elements, reference_path
 from training.datasets.deletions import KEPT, place_deletions
+from training.evaluation import deletions
 from training.evaluation.agreement import Sample
 from training.evaluation.challenge import (
     CHALLENGE_LOG,
@@ -310,6 +311,28 @@ def test_the_rest_is_reported_once_and_logged(toy_data, models_dir, tmp_path):
     assert len(log.read_text().splitlines()) == 2, "nobody looked at the rest"
 
 
+def test_the_choice_is_made_on_release_blocks_alone(toy_data, models_dir, tmp_path, monkeypatch):
+    seen = []
+    original = deletions.choose
+    monkeypatch.setattr(deletions, "choose", lambda means: seen.append(means) or original(means))
+    _, found = evaluate_deletions(
+        "sum",
+        is_release_only=False,
+        log=tmp_path / "log",
+        models_dir=models_dir,
+        data_dir=toy_data,
+        threads=1,
+        draws=30,
+    )
+    [means] = seen
+    inside, rest = (
+        [found[region].of(way, MEAN, Statistic.SPEARMAN).estimate for way in means]
+        for region in ("release blocks", "rest")
+    )
+    assert [sample.estimate for sample in means.values()] == inside
+    assert inside != rest
+
+
 def test_the_report_pairs_every_way_with_the_left_fixed_window(toy_data, models_dir, inside):
     choice = choose({way: inside.of(way, MEAN, Statistic.SPEARMAN) for way in CANDIDATES})
     report = layout("sum", choice, {"release blocks": inside}, draws=50)
@@ -322,6 +345,7 @@ def test_the_report_pairs_every_way_with_the_left_fixed_window(toy_data, models_
     assert [row[0] for row in table.rows] == [way.name for way in WAYS if way is not LEFT]
     verdicts = report.table("Choice, release blocks")
     assert "chosen" in verdicts.cell(choice.way.name, "verdict")
+    assert "ships" in verdicts.cell("left+right", "verdict")
     assert "best mean" in verdicts.cell(choice.best.name, "verdict")
     elements = report.table("Elements, spearman, release blocks")
     assert elements.cell("HBB", "left") == inside.of(LEFT, "HBB", Statistic.SPEARMAN).estimate

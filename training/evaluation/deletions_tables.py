@@ -14,6 +14,7 @@ from training.evaluation.deletions import (
     MEAN,
     MIN_ROWS,
     PLUS,
+    SHIPPED,
     WAYS,
     Choice,
     Measured,
@@ -53,7 +54,8 @@ def _choice(choice: Choice, inside: Measured) -> Table:
     for way in CANDIDATES:
         own = inside.of(way, MEAN, Statistic.SPEARMAN)
         marks = {
-            "chosen": way is choice.way,
+            "chosen by the rule": way is choice.way,
+            "ships": way is SHIPPED,
             "best mean": way is choice.best,
             "within the noise of the best": way in choice.as_good and way is not choice.best,
         }
@@ -162,9 +164,11 @@ def _elements(region: str, measured: Measured, statistic: Statistic) -> Table:
 
 def _notes(choice: Choice, draws: int) -> tuple[str, ...]:
     return (
-        f"Chosen: {choice.way.name}. The rule sees release blocks alone: the best mean Spearman, "
-        f"{choice.best.name}; of the ways whose deficit to it has a 95 % interval over 0, the one "
-        "with the fewest windows, then the best mean.",
+        f"What ships, the service's default: {SHIPPED.name}; training/evaluation/deletions.py says "
+        "why that is not what the rule takes.",
+        f"By the rule: {choice.way.name}. The rule sees release blocks alone: the best mean "
+        f"Spearman, {choice.best.name}; of the ways whose deficit to it has a 95 % interval over "
+        "0, the one with the fewest windows, then the best mean.",
         "Scored by the service's own scorer on the genomic window; effect = alt - ref of mu, the "
         "mean over windows. Anchorings read in the direction of the strand.",
         "In release blocks: the whole run of its base, over which a deletion can slide, lies in "
