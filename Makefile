@@ -8,6 +8,8 @@ ifneq ($(wildcard ../shared/data),)
 export VARSIGMA_DATA ?= ../shared/data
 endif
 MODEL ?= dh7
+LINES ?= 100000
+BODIES ?= 100000
 RECIPE ?= dh7
 
 # One environment per purpose: `.venv-demo` is the base install and holds no torch.
@@ -19,7 +21,7 @@ BIN := $(DEV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-data lint format bench bench-gpu data train evaluate calibrate validate wheel check-no-torch docker-lint docker-steps clean
+.PHONY: help demo serve test test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz load-http fuzz-http data train evaluate calibrate validate wheel check-no-torch docker-lint docker-steps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +64,32 @@ bench: $(DEMO_READY) ## throughput, VCF file in to VCF file out, beside raw ONNX
 bench-gpu: $(DEV_READY) ## a card: rates beside PyTorch, share of its ceilings, parity, placement
 	$(BIN)/python -m tests.bench_gpu --model $(MODEL)
 
+bench-plumbing: $(DEV_READY) ## variants/s and memory of all but the model, up to 2,000,000 records
+	$(BIN)/python -m tests.bench_plumbing
+
+bench-eager: $(DEV_READY) ## beside PyTorch eager as tangermeme does it
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m tests.bench_eager --model $(MODEL)
+
+bench-workers: $(DEV_READY) ## two workers against one, local and on a Ray cluster of two nodes
+	$(BIN)/python -m tests.bench_workers --model $(MODEL)
+
+check-genome: $(DEV_READY) ## 200,000 mixed records: statuses counted independently, output read by bcftools
+	$(BIN)/python -m tests.check_genome
+
+check-resume: $(DEV_READY) ## 100 kills at random moments: every resumed output byte for byte
+	$(BIN)/python -m tests.kill_resume --kills 100
+
+fuzz: $(DEV_READY) ## mutated VCF lines: no crash, no hang, no lost record (LINES=100000)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m tests.fuzz_vcf --lines $(LINES)
+
+load-http: $(DEV_READY) ## 64 clients on loopback beside raw ONNX Runtime
+	$(BIN)/python -m tests.load_http --model $(MODEL)
+
+fuzz-http: $(DEV_READY) ## hostile requests to the whole service (BODIES=100000)
+	$(BIN)/python -m tests.fuzz_http --bodies $(BODIES)
+
 docker-lint: $(DEV_READY) ## lint the Dockerfile (hadolint's wheel exists for Linux x86-64)
 	@if [ -x $(BIN)/hadolint ]; then echo hadolint Dockerfile; $(BIN)/hadolint Dockerfile; \
 	 else echo "no hadolint for this platform: Dockerfile not linted"; fi
@@ -99,7 +127,7 @@ clean: ## remove environments, caches and what was built (never models/)
 # --- environments ------------------------------------------------------------------------------
 
 $(DEMO_READY): EXTRAS :=
-$(DEV_READY): EXTRAS := [train,dev]
+$(DEV_READY): EXTRAS := [train,ray,parquet,dev]
 $(DEMO_READY) $(DEV_READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "varsigma needs Python 3.11 or newer; say which: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }

@@ -1,8 +1,12 @@
-"""The command line: `varsigma score | models | serve | key`. A failure is one line on stderr."""
+"""The command line: `varsigma score | plan | score-shard | merge | models | serve | key`.
+
+Every failure is one line on standard error.
+"""
 
 import json
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,17 +20,21 @@ from typer.main import get_command
 
 from service import __version__
 from service import options as opt
-from service.batch import score_file
+from service.batch import merge_plan, plan_order, score_order, score_some
+from service.durable import write_file
 from service.errors import ModelNotFoundError, ValidationError
-from service.output import Output, OutputFormat, output_format
-from service.reference import Reference
+from service.job import IndexKind
+from service.markers import Marker
+from service.orders import Order, check_file, followed, only_model
+from service.output import output_format
 from service.registry import Registry
 from service.schemas import ModelSummary
-from service.scoring import Scorer
 from service.settings import Settings, load_settings
-from service.source import Source
-from service.summary import EXIT_ERROR
-from service.terminal import console, explained, listen, progress
+from service.summary import EXIT_ERROR, Summary
+from service.terminal import Bar, console, explained, listen, terminable
+from service.workers import spare_collector
+
+_ONE_PASS = {"strands": 1, "shifts": "0", "anchorings": "left"}
 
 app = typer.Typer(
     help="Effect of DNA variants on regulatory activity, with its uncertainty. Research use only.",
@@ -38,15 +46,52 @@ app = typer.Typer(
 
 @app.command()
 def score(
-    vcf: Annotated[str, typer.Argument(metavar="IN.vcf[.gz]", help="VCF to score, - for stdin")],
+    context: typer.Context,
+    vcf: opt.Vcf,
     *,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="OUT.vcf[.gz] or OUT.tsv[.gz], - for stdout"
-        ),
-    ],
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="model to score with")] = None,
+    output: opt.Output,
+    model: opt.Model = None,
+    models: opt.Models = None,
+    reference: opt.Reference = None,
+    assembly: opt.Assembly = None,
+    device: opt.Device = None,
+    threads: opt.Threads = None,
+    workers: opt.Workers = None,
+    ray: opt.Ray = None,
+    strands: opt.Strands = None,
+    shifts: opt.Shifts = None,
+    anchorings: opt.Anchorings = None,
+    fast: opt.Fast = False,
+    coverage: opt.Coverage = None,
+    batch_size: opt.BatchSize = None,
+    mismatch_share: opt.MismatchShare = None,
+    shard_bytes: opt.ShardBytes = None,
+    style: opt.Style = None,
+    index: opt.Index = None,
+    rejects: opt.Rejects = None,
+    summary: opt.Summary = None,
+) -> None:
+    """Score every ALT of a VCF; one output for each, in order, with a status.
+
+    A run into a file that was interrupted goes on where it stopped when it is started again.
+    """
+    settings = _settings(**context.params)
+    order = _order(
+        vcf, output, settings, style=style, index=index, rejects=rejects, summary=summary
+    )
+    shown = console(sys.stderr)
+    with terminable(), Bar(shown) as bar:
+        done = score_order(order, bar.update)
+    _finish(done, settings.mismatch_share, settings.device, order.summary)
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    vcf: opt.Vcf,
+    *,
+    output: opt.Output,
+    model: opt.Model = None,
     models: opt.Models = None,
     reference: opt.Reference = None,
     assembly: opt.Assembly = None,
@@ -54,77 +99,107 @@ def score(
     threads: opt.Threads = None,
     strands: opt.Strands = None,
     shifts: opt.Shifts = None,
-    fast: Annotated[bool, typer.Option("--fast", help="one pass: --strands 1 --shifts 0")] = False,
+    anchorings: opt.Anchorings = None,
+    fast: opt.Fast = False,
     coverage: opt.Coverage = None,
     batch_size: opt.BatchSize = None,
     mismatch_share: opt.MismatchShare = None,
-    style: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="|".join(member.value for member in OutputFormat),
-            help="format of the output; default: what its name says",
-        ),
-    ] = None,
+    shard_bytes: opt.ShardBytes = None,
+    style: opt.Style = None,
+    index: opt.Index = None,
+    rejects: opt.Rejects = None,
 ) -> None:
-    """Score every ALT of a VCF; one output for each, in order, with a status."""
-    if fast and (strands is not None or shifts is not None):
-        raise ValidationError("--fast is --strands 1 --shifts 0; leave the other two out")
-    if fast:
-        strands, shifts = 1, "0"
-    settings = _settings(
-        model=model,
-        models=models,
-        reference=reference,
-        assembly=assembly,
-        device=device,
-        threads=threads,
-        strands=strands,
-        shifts=shifts,
-        coverage=coverage,
-        batch_size=batch_size,
-        mismatch_share=mismatch_share,
-    )
-    if settings.reference is None:
-        raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
-    chosen = output_format(output, style)
-    inputs = (vcf, str(settings.reference))
-    # Both files are checked before the slow part: an index may have to be built, a model loaded.
-    with (
-        Source(vcf) as source,
-        Output(output, is_compressed=chosen.is_compressed, inputs=inputs) as target,
-    ):
-        scorer = _scorer(settings, settings.reference)
-        shown = console(sys.stderr)
-        with progress(shown, source.size) as bar:
-            task = bar.add_task("scoring", total=source.size, alts=0)
-            summary = score_file(
-                source,
-                target,
-                scorer,
-                style=chosen,
-                on_progress=lambda position, n_alts: bar.update(
-                    task, completed=position, alts=n_alts
-                ),
-            )
-    summary.show(shown, mismatch_share=settings.mismatch_share, device=settings.device)
-    raise typer.Exit(summary.exit_code)
+    """Cut a VCF into shards for a scheduler; print the work folder, a tab and their number.
+
+    Score shards 0 to N - 1 with `score-shard`, in any order, anywhere; then `merge`.
+    """
+    settings = _settings(**context.params)
+    order = _order(vcf, output, settings, style=style, index=index, rejects=rejects)
+    with terminable():
+        folder, n_shards = plan_order(order)
+    typer.echo(f"{folder}\t{n_shards}")
+
+
+@app.command("score-shard")
+def score_shards(
+    folder: opt.Folder,
+    indices: Annotated[list[int], typer.Argument(metavar="INDEX...", help="shards, from 0")],
+) -> None:
+    """Score shards of a plan; one that is done already is left alone."""
+
+    def tell(marker: Marker) -> None:
+        sys.stderr.write(f"shard {marker.index}: {marker.tally.n_alts:,} ALTs\n")
+
+    with terminable():
+        score_some(folder, indices, tell)
+
+
+@app.command("merge")
+def merge_shards(
+    folder: opt.Folder,
+    *,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="write the shards that there are to OUT.partial")
+    ] = False,
+    summary: opt.Summary = None,
+) -> None:
+    """Join the shards of a plan into its output, and remove the work folder."""
+    if summary is not None:
+        summary = followed(summary)
+        check_file("--summary", summary)
+    with terminable():
+        job, done = merge_plan(folder, is_partial=partial)
+    _finish(done, job.mismatch_share, job.device, summary)
 
 
 def _settings(**options: object) -> Settings:
-    """Read the settings of a command's options, None where one is not given, and no others."""
-    return load_settings(used=options.keys(), **options)
+    """Read the settings among the options of a command, None where one is not given.
+
+    A command hands over all that its context holds; variables of other settings are not looked at.
+    """
+    stated = {name: value for name, value in options.items() if name in Settings.model_fields}
+    if options.get("fast"):
+        if any(stated[name] is not None for name in _ONE_PASS):
+            raise ValidationError(
+                "--fast is --strands 1 --shifts 0 --anchorings left; leave these three out"
+            )
+        stated |= _ONE_PASS
+    return load_settings(used=stated.keys(), **stated)
 
 
-def _scorer(settings: Settings, fasta: Path) -> Scorer:
-    registry = Registry(settings.models)
-    names = settings.model or tuple(registry.names())
-    if len(names) != 1:
-        raise ValidationError(f"state one --model; there are: {', '.join(names) or 'none'}")
-    # The model first: it loads fast, while the reference may have to be indexed.
-    model = registry.load(names[0], settings.device, settings.threads)
-    reference = Reference.open(fasta, settings.assembly)
-    return Scorer(model, reference, settings.scoring_options())
+def _order(
+    vcf: str,
+    output: str,
+    settings: Settings,
+    *,
+    style: str | None,
+    index: IndexKind | None,
+    rejects: Path | None,
+    summary: Path | None = None,
+) -> Order:
+    chosen = output_format(output, style)
+    if settings.reference is None:
+        raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
+    return Order(
+        vcf=vcf,
+        output=output,
+        style=chosen,
+        settings=settings,
+        reference=settings.reference,
+        model=only_model(settings),
+        index=index,
+        rejects=rejects,
+        summary=summary,
+    )
+
+
+def _finish(done: Summary, mismatch_share: float, device: str, path: Path | None) -> None:
+    """Show a summary, write it where that is asked, and end with its exit code."""
+    done.show(console(sys.stderr), mismatch_share=mismatch_share, device=device)
+    if path is not None:
+        content = json.dumps(done.as_dict(mismatch_share=mismatch_share), indent=2)
+        write_file(path, f"{content}\n".encode())
+    raise typer.Exit(done.exit_code)
 
 
 @app.command("models")
@@ -158,6 +233,7 @@ def list_models(
 
 @app.command()
 def serve(
+    context: typer.Context,
     *,
     model: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help=f"{opt.described('model')}; repeatable")
@@ -195,37 +271,7 @@ def serve(
     from service.app import create_app  # noqa: PLC0415  (score and models start faster without)
     from service.server import run as run_server  # noqa: PLC0415
 
-    settings = _settings(
-        model=",".join(model) if model else None,
-        models=models,
-        reference=reference,
-        assembly=assembly,
-        device=device,
-        threads=threads,
-        strands=strands,
-        shifts=shifts,
-        coverage=coverage,
-        batch_size=batch_size,
-        host=host,
-        port=port,
-        max_body_bytes=max_body_bytes,
-        max_items=max_items,
-        max_stream_items=max_stream_items,
-        max_region=max_region,
-        max_waiting_sequences=max_waiting_sequences,
-        max_long=max_long,
-        micro_batch=micro_batch,
-        timeout=timeout,
-        drain_delay=drain_delay,
-        drain_timeout=drain_timeout,
-        body_timeout=body_timeout,
-        keys=keys,
-        metrics=metrics,
-        cors_origins=cors_origins,
-        game_max_body_bytes=game_max_body_bytes,
-        organization=organization,
-        organization_url=organization_url,
-    )
+    settings = _settings(**context.params | {"model": ",".join(model or ()) or None})
     with listen(settings.host, settings.port) as door, suppress(KeyboardInterrupt):
         run_server(create_app(settings), settings, door)
 
@@ -275,13 +321,15 @@ def run(arguments: Sequence[str]) -> int:
         command = get_command(app)
         with command.make_context("varsigma", arguments) as context:
             command.invoke(context)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return 0
     except typer.Exit as done:
         return done.exit_code
     except BrokenPipeError:
         # The reader of a pipe went away; Python would complain again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write("error: the reader of standard output went away\n")
         return EXIT_ERROR
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (the last line of defence)
         if is_debug:
@@ -293,7 +341,17 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run(sys.argv[1:]))
+    spare_collector()
+    code = run(sys.argv[1:])
+    if threading.active_count() > 1:
+        # Interrupted in the middle of a run of the model: an ordinary end would pull its thread
+        # away under ONNX Runtime, which aborts the process.
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                with suppress(OSError, ValueError):  # broken, or closed already
+                    stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

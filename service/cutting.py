@@ -114,49 +114,113 @@ def cut_variants(
     Returns:
       Q is P for a change that keeps the length, else P x K, in the order of `change_windows`.
     """
-    status = [Status.OK] * len(variants)
-    forms = [NOT_NORMALISED] * len(variants)
-    sequences = _Sequences(width)
-    single: dict[str, list[tuple[int, int, int, int]]] = defaultdict(list)
-    others: dict[int, tuple[list[int], list[list[int]]]] = {}
-    contigs: dict[str, str | None] = {}
-    for row, variant in enumerate(variants):
-        ref, alt = _CODE.get(variant.ref), _CODE.get(variant.alt)
-        if ref is not None and alt is not None:
+    return _Cutter(reference, variants, width, passes, anchorings).windows()
+
+
+class _Cutter:
+    """One list of variants on its way to windows; the arguments are those of `cut_variants`."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        variants: Sequence[Variant],
+        width: int,
+        passes: tuple[Pass, ...],
+        anchorings: tuple[Anchoring, ...],
+    ) -> None:
+        self._reference = reference
+        self._variants = variants
+        self._width = width
+        self._passes = passes
+        self._anchorings = anchorings
+        self._status = [Status.OK] * len(variants)
+        self._forms = [NOT_NORMALISED] * len(variants)
+        self._sequences = _Sequences(width)
+
+    def windows(self) -> Windows:
+        """Cut them all."""
+        single: dict[str, list[tuple[int, int, int, int]]] = defaultdict(list)
+        others: list[int] = []
+        contigs: dict[str, str | None] = {}
+        for row, variant in enumerate(self._variants):
+            ref, alt = _CODE.get(variant.ref), _CODE.get(variant.alt)
+            if ref is None or alt is None:
+                others.append(row)
+                continue
             if variant.contig not in contigs:
-                contigs[variant.contig] = reference.resolve(variant.contig)
+                contigs[variant.contig] = self._reference.resolve(variant.contig)
             contig = contigs[variant.contig]
             if contig is None:
-                status[row] = Status.UNKNOWN_CONTIG
+                self._status[row] = Status.UNKNOWN_CONTIG
             else:
                 single[contig].append((row, variant.start, ref, alt))
-            continue
-        change = check_variant(reference, variant, width)
-        if isinstance(change, Status):
-            status[row] = change
-            continue
-        forms[row] = normalised(reference, change)
-        windows = change_windows(reference, change, width, passes, anchorings)
-        rows, places = others.setdefault(len(windows), ([], []))
-        rows.append(row)
-        places.append([sequences.place(window) for pair in windows for window in pair])
-    groups = [
-        Group(np.array(rows), np.array(places).reshape(-1, n_ways, 2))
-        for n_ways, (rows, places) in others.items()
-    ]
-    for contig, changes in single.items():
-        for part in _stretches(np.array(changes)):
-            groups.append(_cut_single(reference, contig, part, passes, sequences, status, width))
-    for group in groups[len(others) :]:
-        for row in group.rows.tolist():
-            variant = variants[row]
-            forms[row] = f"{variant.pos}:{variant.ref.upper()}:{variant.alt.upper()}"
-    return Windows(status, forms, sequences.array(), _joined(groups))
+        groups = self._cut_one_by_one(others)
+        for contig, changes in single.items():
+            groups += [self._cut_together(contig, part) for part in _stretches(np.array(changes))]
+        return Windows(self._status, self._forms, self._sequences.array(), _joined(groups))
+
+    def _cut_one_by_one(self, rows: Sequence[int]) -> list[Group]:
+        by_ways: dict[int, tuple[list[int], list[list[int]]]] = {}
+        for row in rows:
+            change = check_variant(self._reference, self._variants[row], self._width)
+            if isinstance(change, Status):
+                self._status[row] = change
+                continue
+            self._forms[row] = normalised(change)
+            windows = change_windows(change, self._width, self._passes, self._anchorings)
+            kept, places = by_ways.setdefault(len(windows), ([], []))
+            kept.append(row)
+            places.append([self._sequences.place(window) for pair in windows for window in pair])
+        return [
+            Group(np.array(kept), np.array(places).reshape(-1, n_ways, 2))
+            for n_ways, (kept, places) in by_ways.items()
+        ]
+
+    def _cut_together(self, contig: str, changes: NDArray[np.int64]) -> Group:
+        """Cut single-base changes of one stretch: (n, 4) row, start, ref, alt, sorted by start."""
+        changes = self._inside(contig, changes)
+        origin = int(changes[0, 1]) - self._width if len(changes) else 0
+        end = int(changes[-1, 1]) + 1 + self._width if len(changes) else self._width
+        codes = self._reference.codes(contig, origin, end)
+        matches = codes[changes[:, 1] - origin] == changes[:, 2]
+        for row in changes[~matches, 0].tolist():
+            self._status[row] = Status.REF_MISMATCH
+        rows, starts, refs, alts = changes[matches].T
+        for row in rows.tolist():
+            variant = self._variants[row]
+            self._forms[row] = f"{variant.pos}:{variant.ref.upper()}:{variant.alt.upper()}"
+        sites, site = np.unique(starts, return_inverse=True)
+        every = sliding_window_view(codes, self._width)
+        alleles = alts.astype(np.uint8)[:, None]
+        index = np.empty((len(rows), len(self._passes), 2), np.intp)
+        for number, way in enumerate(self._passes):
+            place = variant_index(self._width, way)
+            before = self._width - 1 - place if way.reverse else place
+            ref_windows = every[sites - origin - before]
+            if way.reverse:
+                ref_windows = reverse_complement(ref_windows)
+            alt_windows = ref_windows[site]
+            alt_windows[:, [place]] = reverse_complement(alleles) if way.reverse else alleles
+            index[:, number, 0] = self._sequences.add(ref_windows) + site
+            index[:, number, 1] = self._sequences.add(alt_windows) + np.arange(len(rows))
+        # An ALT equal to its REF is the same sequence, and its effect exactly zero.
+        same = refs == alts
+        index[same, :, 1] = index[same, :, 0]
+        return Group(rows.astype(np.intp), index)
+
+    def _inside(self, contig: str, changes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those that lie in known sequence; the others get their status."""
+        covers = self._reference.covers
+        if covers(contig, int(changes[0, 1]), int(changes[-1, 1]) + 1):
+            return changes
+        inside = np.array([covers(contig, start, start + 1) for start in changes[:, 1].tolist()])
+        for row in changes[~inside, 0].tolist():
+            self._status[row] = Status.WINDOW_OFF_CONTIG
+        kept: NDArray[np.int64] = changes[inside]
+        return kept
 
 
-def cut_pairs(
-    pairs: Sequence[tuple[str, str]], width: int, passes: tuple[Pass, ...]
-) -> Windows:
+def cut_pairs(pairs: Sequence[tuple[str, str]], width: int, passes: tuple[Pass, ...]) -> Windows:
     """Place pairs of sequences, ref and alt, in windows: see `pair_windows`."""
     status = [Status.OK] * len(pairs)
     sequences = _Sequences(width)
@@ -178,53 +242,6 @@ def _stretches(changes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Sort (n, 4) row, start, ref, alt by start and split them where the gap is wide."""
     ordered = changes[np.argsort(changes[:, 1], kind="stable")]
     yield from np.split(ordered, np.flatnonzero(np.diff(ordered[:, 1]) > _MAX_GAP) + 1)
-
-
-def _cut_single(
-    reference: Reference,
-    contig: str,
-    changes: NDArray[np.int64],
-    passes: tuple[Pass, ...],
-    sequences: _Sequences,
-    status: list[Status],
-    width: int,
-) -> Group:
-    """Cut the windows of single-base changes, (n, 4) row, start, ref, alt, sorted by start."""
-    low, high = int(changes[0, 1]), int(changes[-1, 1]) + 1
-    if not reference.covers(contig, low, high):
-        inside = np.array(
-            [reference.covers(contig, start, start + 1) for start in changes[:, 1].tolist()]
-        )
-        for row in changes[~inside, 0].tolist():
-            status[row] = Status.WINDOW_OFF_CONTIG
-        changes = changes[inside]
-        if not len(changes):
-            return Group(np.empty(0, np.intp), np.empty((0, len(passes), 2), np.intp))
-        low, high = int(changes[0, 1]), int(changes[-1, 1]) + 1
-    origin = low - width
-    codes = reference.codes(contig, origin, high + width)
-    matches = codes[changes[:, 1] - origin] == changes[:, 2]
-    for row in changes[~matches, 0].tolist():
-        status[row] = Status.REF_MISMATCH
-    rows, starts, refs, alts = changes[matches].T
-    sites, site = np.unique(starts, return_inverse=True)
-    every = sliding_window_view(codes, width)
-    index = np.empty((len(rows), len(passes), 2), np.intp)
-    for number, way in enumerate(passes):
-        place = variant_index(width, way)
-        ref_windows = every[sites - origin - (width - 1 - place if way.reverse else place)]
-        if way.reverse:
-            ref_windows = reverse_complement(ref_windows)
-        alt_windows = ref_windows[site]
-        alt_windows[:, place] = reverse_complement(alts.astype(np.uint8)[:, None])[:, 0] if (
-            way.reverse
-        ) else alts
-        index[:, number, 0] = sequences.add(ref_windows) + site
-        index[:, number, 1] = sequences.add(alt_windows) + np.arange(len(rows))
-    # An ALT equal to its REF is the same sequence, and its effect exactly zero.
-    same = refs == alts
-    index[same, :, 1] = index[same, :, 0]
-    return Group(rows.astype(np.intp), index)
 
 
 def _joined(groups: Sequence[Group]) -> tuple[Group, ...]:

@@ -148,7 +148,8 @@ class Effects:
     Attributes:
       effect: mean of mu(alt) - mu(ref), paired within each member and pass.
       epistemic: SD over members of the member's effect; NaN for one member.
-      representation: SD over passes (strands and shifts) of the pass's effect; NaN for one pass.
+      representation: SD over passes (strands, shifts, anchorings) of the pass's effect; NaN for
+        one pass.
       aleatoric: part of sd that follows sigma of the two alleles: measurement noise and what the
         model cannot explain.
       sd: SD of the whole distribution, that of a measured effect.

@@ -13,11 +13,13 @@ ServiceError               HTTP  type               when
     EncodingError           415  encoding           the body of a request is compressed
     ValidationError         422  validation_error   an option, a setting or a sequence is not valid
     InputFileError          422  input_file         a FASTA or VCF is missing, truncated, mistaken
+    WrongAssemblyError      422  wrong_assembly     too many REFs differ from the reference
     RateLimitedError        429  rate_limited       the API key has used up what it may score
   ServerError
     ModelContractError      500  model_contract     a model or its card is not what it must be
     DeviceError             500  device             CUDA was asked for and does not run
     OverloadedError         503  overloaded         too many requests are waiting
+    IncompleteError         503  incomplete         a run ended early; what is done is kept
     DeadlineError           504  deadline_exceeded  a request cannot be answered in its time
 ```
 """
@@ -143,6 +145,13 @@ class RateLimitedError(ClientError):
     type = "rate_limited"
 
 
+class WrongAssemblyError(ClientError):
+    """So many REFs differ from the reference that it must be another assembly's."""
+
+    code = 422
+    type = "wrong_assembly"
+
+
 class ServerError(ServiceError):
     """The operator can put this right."""
 
@@ -171,6 +180,13 @@ class DeadlineError(ServerError):
 
     code = 504
     type = "deadline_exceeded"
+
+
+class IncompleteError(ServerError):
+    """A run ended before all of its shards were done; the same command goes on from there."""
+
+    code = 503
+    type = "incomplete"
 
 
 class Status(StrEnum):

@@ -1,21 +1,27 @@
 """The numbers of one effect, in the order in which every door reports them.
 
-`Effects -> numbers | texts`; VCF, TSV and JSON take names and meaning from `EFFECT_FIELDS`.
+`Effects -> numbers -> text`; VCF, TSV and JSON take names and meaning from `EFFECT_FIELDS`.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.effects import Effects
+from service.errors import Status
 
 MISSING = "."
 UNSPECIFIED = "unspecified"
 NONE = "none"
+STATUS_TEXT = {status: status.value.encode() for status in Status}
+
+# Which numbers of a row are known, as packed bits, and those numbers.
+KnownRow: TypeAlias = tuple[bytes, tuple[float, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,9 @@ EFFECT_FIELDS = (
         is_scaled=True,
     ),
     EffectField("epistemic", "Standard deviation of the effect over the members of the ensemble"),
-    EffectField("representation", "Standard deviation of the effect over strands and shifts"),
+    EffectField(
+        "representation", "Standard deviation of the effect over strands, shifts and anchorings"
+    ),
     EffectField(
         "aleatoric",
         "Part of sd that follows sigma of the two alleles (measurement noise and what the model"
@@ -69,13 +77,46 @@ def numbers(effects: Effects) -> NDArray[np.float64]:
     return np.where(np.isfinite(stacked), stacked, np.nan) + 0.0
 
 
-def texts(effects: Effects) -> list[list[str]]:
-    """Return N rows of T x 8 texts of 6 significant digits, `.` where there is no number."""
-    rows = numbers(effects)
+def known_rows(effects: Effects) -> list[KnownRow]:
+    """Return for each of N variants which of its T x 8 numbers are known, and those numbers."""
+    table = numbers(effects)
+    table = table.reshape(len(table), math.prod(table.shape[1:]))
+    is_known = ~np.isnan(table)
+    masks = np.packbits(is_known, axis=1)
+    width, packed = masks.shape[1], masks.tobytes()
+    known = tuple(table[is_known].tolist())
+    ends = is_known.sum(axis=1).cumsum().tolist()
     return [
-        [MISSING if value != value else f"{value:.6g}" for value in row]  # noqa: PLR0124  (NaN)
-        for row in rows.reshape(len(rows), math.prod(rows.shape[1:])).tolist()
+        (packed[row * width : (row + 1) * width], known[start:end])
+        for row, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
     ]
+
+
+class RowTemplates:
+    """Templates for `%` that write a row of numbers at once, `.` for one that is not known.
+
+    A format for each number would take three times as long. There is a template for each set of
+    known numbers, of which a file has few.
+
+    Args:
+      heads: what stands before each number.
+      before: what stands before the first head; may hold places for other values.
+      after: what stands after the last number, likewise.
+    """
+
+    def __init__(self, heads: Sequence[bytes], *, before: bytes = b"", after: bytes = b"") -> None:
+        """Keep the templates that were made."""
+        self._heads, self._before, self._after = heads, before, after
+        self.template = lru_cache(maxsize=1024)(self._template)
+
+    def _template(self, mask: bytes) -> bytes:
+        """Return the template for a mask of `known_rows`; numbers have 6 significant digits."""
+        bits = np.unpackbits(np.frombuffer(mask, np.uint8), count=len(self._heads)).tolist()
+        numbers = (
+            head + (b"%.6g" if is_known else MISSING.encode())
+            for head, is_known in zip(self._heads, bits, strict=True)
+        )
+        return b"".join((self._before, *numbers, self._after))
 
 
 def interval_text(coverage: float) -> str:

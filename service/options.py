@@ -1,10 +1,12 @@
-"""The command-line options that are settings; their help and defaults come from `Settings`."""
+"""Options of the command line; help and default of those that are settings are in `Settings`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from service.job import IndexKind
+from service.output import OutputFormat
 from service.settings import Settings
 
 
@@ -24,8 +26,12 @@ Reference = Annotated[Path | None, typer.Option(metavar="FASTA", help=described(
 Assembly = Annotated[str | None, typer.Option(metavar="GRCh37|GRCh38", help=described("assembly"))]
 Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help=described("device"))]
 Threads = Annotated[int | None, typer.Option(metavar="N", help=described("threads"))]
+Workers = Annotated[int | None, typer.Option(metavar="N", help=described("workers"))]
+Ray = Annotated[str | None, typer.Option(metavar="ADDRESS", help=described("ray"))]
+ShardBytes = Annotated[int | None, typer.Option(metavar="N", help=described("shard_bytes"))]
 Strands = Annotated[int | None, typer.Option(metavar="1|2", help=described("strands"))]
 Shifts = Annotated[str | None, typer.Option(metavar="N,N", help=described("shifts"))]
+Anchorings = Annotated[str | None, typer.Option(metavar="left,right", help=described("anchorings"))]
 Coverage = Annotated[float | None, typer.Option(metavar="P", help=described("coverage"))]
 BatchSize = Annotated[int | None, typer.Option(metavar="N", help=described("batch_size"))]
 MismatchShare = Annotated[float | None, typer.Option(metavar="P", help=described("mismatch_share"))]
@@ -57,4 +63,44 @@ GameMaxBodyBytes = Annotated[
 Organization = Annotated[str | None, typer.Option(metavar="NAME", help=described("organization"))]
 OrganizationUrl = Annotated[
     str | None, typer.Option(metavar="URL", help=described("organization_url"))
+]
+
+
+Vcf = Annotated[
+    str,
+    typer.Argument(metavar="IN", help="VCF to score, plain, gzip, bgzip or BCF; - for stdin"),
+]
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="OUT",
+        help="OUT.vcf[.gz], OUT.tsv[.gz] or OUT.parquet; - for stdout",
+    ),
+]
+Style = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="|".join(member.value for member in OutputFormat),
+        help="format of the output; default: what its name says",
+    ),
+]
+Model = Annotated[str | None, typer.Option(metavar="NAME", help="model to score with")]
+Fast = Annotated[
+    bool, typer.Option("--fast", help="one pass: --strands 1 --shifts 0 --anchorings left")
+]
+Index = Annotated[
+    IndexKind | None,
+    typer.Option(metavar="tbi|csi", help="index OUT.vcf.gz too; needs a sorted input"),
+]
+Rejects = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="TSV of the ALTs that were not scored, and why")
+]
+Summary = Annotated[
+    Path | None, typer.Option(metavar="FILE.json", help="the summary as JSON, for programs")
+]
+Folder = Annotated[
+    Path, typer.Argument(metavar="OUT.varsigma", help="work folder that `varsigma plan` made")
 ]

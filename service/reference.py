@@ -1,6 +1,5 @@
 """An indexed FASTA -> base codes by contig and coordinate; contigs under all their spellings."""
 
-import hashlib
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -15,14 +14,15 @@ import numpy as np
 from pyfaidx import Faidx
 
 from service.assemblies import LENGTHS, UCSC_HG19_CHRM_LENGTH, canonical_name
+from service.durable import file_sha256
 from service.errors import InputFileError, ValidationError
 from service.fasta import READ_ERRORS, open_fasta
 from service.sequence import UNKNOWN, Codes, encode
 
 # Sequence is read and encoded in blocks: sorted variants stay in one block, a random one costs
-# about a millisecond, and memory stays under 64 MiB whatever the genome.
+# about a millisecond, and memory stays under 8 MiB whatever the genome.
 _BLOCK = 2**18
-_BLOCKS_HELD = 256
+_BLOCKS_HELD = 32
 _SLICE = re.compile(r"(?P<contig>.+):(?P<first>\d[\d,]*)-(?P<last>\d[\d,]*)")
 
 
@@ -126,13 +126,7 @@ class Reference:
           InputFileError: the file cannot be read any more.
         """
         if self._sha256 is None:
-            try:
-                with self._path.open("rb") as file:
-                    self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError as error:
-                raise InputFileError(
-                    f"cannot read the reference FASTA {self._path}: {error.strerror}"
-                ) from error
+            self._sha256 = file_sha256(self._path)
         return self._sha256
 
     @property

@@ -101,6 +101,7 @@ class ScoreRequest(Body):
             defaults,
             strands=self.strands or defaults.strands,
             shifts=tuple(self.shifts) if self.shifts else defaults.shifts,
+            anchorings=defaults.anchorings,
             coverage=self.coverage or defaults.coverage,
         )
 

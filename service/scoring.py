@@ -6,6 +6,7 @@ from itertools import compress
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service import __version__
 from service.cutting import NOT_NORMALISED, Windows, cut_pairs, cut_variants
@@ -32,7 +33,8 @@ class ScoringOptions:
     Attributes:
       strands: 1 scores the plus strand, 2 both.
       shifts: positions of the variant relative to the middle of the window, in bases.
-      anchorings: what the windows share where a change alters the length; each adds a look.
+      anchorings: what the windows share where a change alters the length; each adds a look, and
+        their spread is part of `representation`. Why two: `training/evaluation/deletions.py`.
       coverage: probability inside the reported interval.
       batch_size: sequences in one run of the model, at most.
     """
@@ -95,8 +97,8 @@ class Scorer:
       reference: the genome, None where only pairs are scored.
       options: passes, coverage and batch size.
       calibrated: T answers: whether the model's calibration holds for variants scored with these
-        options on this target. It was fitted on single-base changes of a genome: longer ones get
-        the same widths, pairs of sequences are never calibrated.
+        options on this target. It was fitted on single-base changes of a genome: widths of longer
+        ones are computed alike, unchecked; pairs of sequences are never calibrated.
     """
 
     def __init__(
@@ -189,7 +191,8 @@ class Scorer:
         status, forms = windows.status.copy(), windows.normalised.copy()
         effects = Effects.missing(len(status), len(self.model.info.targets))
         mu, sigma = predictions.mu, predictions.sigma
-        sound = (np.isfinite(mu) & np.isfinite(sigma) & (sigma > 0)).all((1, 2))
+        is_sound = np.isfinite(mu) & np.isfinite(sigma) & (sigma > 0)
+        sound: NDArray[np.bool_] = np.all(is_sound, axis=(1, 2))
         for group in windows.groups:
             usable = sound[group.index].all((1, 2))
             for row in group.rows[~usable].tolist():

@@ -14,7 +14,6 @@ UNKNOWN = BASES.index("N")
 
 _AMBIGUOUS = "RYSWKMBDHVU"  # IUPAC letters that real genomes contain
 _INVALID = 255
-_LETTERS = np.frombuffer(BASES.encode(), np.uint8)
 _COMPLEMENT = np.array([3, 2, 1, 0, 4], np.uint8)
 
 
@@ -26,6 +25,7 @@ def _lookup(*, ambiguous: int) -> bytes:
     return bytes(table)
 
 
+_LETTERS = BASES.encode().ljust(256, b"N")
 # Tables for bytes.translate, which is faster than indexing an array for alleles and genomes alike.
 _STRICT = _lookup(ambiguous=_INVALID)
 _LENIENT = _lookup(ambiguous=UNKNOWN)
@@ -65,7 +65,7 @@ def decode(codes: Codes) -> str:
     >>> decode(np.array([3, 4, 0], np.uint8))
     'TNA'
     """
-    return _LETTERS[codes].tobytes().decode()
+    return codes.tobytes().translate(_LETTERS).decode()
 
 
 def reverse_complement(codes: Codes) -> Codes:

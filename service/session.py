@@ -20,6 +20,8 @@ CUDA = "CUDAExecutionProvider"
 # TF32 has 10 bits of mantissa, and effects are small differences of near-equal numbers.
 # HEURISTIC spares the search that cuDNN otherwise runs at every new batch size.
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+# Its errors come as exceptions too; a line in its own format would tear a progress bar apart.
+_FATAL = 4
 _REMEDY = "install the extra varsigma[cuda] on a machine with an NVIDIA driver, or use device cpu"
 ORT_ERRORS: tuple[type[Exception], ...] = (
     ort_errors.EPFail,
@@ -75,6 +77,7 @@ def _session(
     options = ort.SessionOptions()
     # A stated number, because ONNX Runtime does not say what its own default comes to.
     options.intra_op_num_threads = threads or usable_cores()
+    options.log_severity_level = _FATAL
     try:
         # Its own fallback would print and carry on elsewhere; that decision is made above.
         return ort.InferenceSession(
@@ -96,10 +99,31 @@ def has_cuda() -> bool:
     if CUDA not in ort.get_available_providers():
         return False
     try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        _driver()
     except OSError:
         return False
     return True
+
+
+def _driver() -> ctypes.CDLL:
+    """Load the driver of the GPUs.
+
+    Raises:
+      OSError: there is none.
+    """
+    return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+
+
+def gpu_count() -> int:
+    """Count the GPUs that this process may use, 1 where the driver does not say."""
+    count = ctypes.c_int()
+    try:
+        driver = _driver()
+        driver.cuInit(0)
+        driver.cuDeviceGetCount(ctypes.byref(count))
+    except (OSError, AttributeError):
+        return 1
+    return max(count.value, 1)
 
 
 def first_line(error: Exception) -> str:

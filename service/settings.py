@@ -18,8 +18,10 @@ from pydantic_settings import (
 )
 
 from service.errors import ValidationError
+from service.job import SHARD_BYTES
 from service.scoring import ScoringOptions
 from service.session import Device
+from service.windows import Anchoring
 
 ENV_PREFIX = "VARSIGMA_"
 
@@ -51,6 +53,13 @@ Shifts = Annotated[
     AfterValidator(_different),
     Field(min_length=1),
 ]
+Anchorings = Annotated[
+    tuple[Anchoring, ...],
+    NoDecode,
+    BeforeValidator(_split),
+    AfterValidator(_different),
+    Field(min_length=1),
+]
 
 
 class Settings(BaseSettings):
@@ -71,12 +80,34 @@ class Settings(BaseSettings):
         None, description="GRCh37 or GRCh38; checked against contig lengths"
     )
     device: Device = Field("auto", description="auto, cpu or cuda")
-    threads: int | None = Field(None, ge=1, description="inference threads; default: all cores")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=512,
+        description="inference threads of each worker; default: the cores shared by the workers,"
+        " 1 on a Ray cluster",
+    )
+    workers: int | None = Field(
+        None,
+        ge=1,
+        description="processes that score shards, on CUDA one for each GPU; default: 1, on a Ray"
+        " cluster as many as fit",
+    )
+    ray: str | None = Field(
+        None, description="Ray cluster to score on: auto, HOST:PORT or ray://HOST:PORT"
+    )
+    shard_bytes: int = Field(
+        SHARD_BYTES, ge=1, description="bytes of VCF text in a shard, unpacked"
+    )
     strands: int = Field(
         _SCORING.strands, ge=1, le=2, description="score the plus strand only (1) or both (2)"
     )
     shifts: Shifts = Field(
         _SCORING.shifts, description="window shifts to average over, such as 0,-10,10"
+    )
+    anchorings: Anchorings = Field(
+        _SCORING.anchorings,
+        description="what the windows of a change of length share: left, right, centre",
     )
     coverage: float = Field(
         _SCORING.coverage, gt=0, lt=1, description="probability inside the interval"
@@ -155,6 +186,7 @@ class Settings(BaseSettings):
         return ScoringOptions(
             strands=self.strands,
             shifts=self.shifts,
+            anchorings=self.anchorings,
             coverage=self.coverage,
             batch_size=self.batch_size,
         )

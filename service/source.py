@@ -1,14 +1,21 @@
-"""An input file -> its lines, from plain text, gzip or bgzip; `-` is standard input."""
+"""An input file -> its lines, from plain text, gzip, bgzip or BCF; `-` is standard input."""
 
 import gzip
 import io
 import os
 import sys
+import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
+import pysam
+from pysam.version import __htslib_version__
+
+from service.bgzf import END, MAGIC, is_bgzf
 from service.errors import InputFileError
 
 if TYPE_CHECKING:
@@ -16,12 +23,26 @@ if TYPE_CHECKING:
 
 STANDARD = "-"
 
-_GZIP_MAGIC = b"\x1f\x8b"
-# SAM specification 4.1.2: the empty block that ends every complete BGZF file.
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_BCF_MAGIC = b"BCF\x02"
 _BUFFER = 1 << 20
+# Of a thread that waits for input, once there is an error that must not wait.
+_PATIENCE_SECONDS = 1.0
 # A line of 100,000 samples has a few MB; more than this is no text file.
-_MAX_LINE = 1 << 28
+MAX_LINE = 1 << 28
+
+
+class Packing(Enum):
+    """How the text of an input is stored; any of them may be a file or a stream."""
+
+    PLAIN = "plain text"
+    GZIP = "gzip"
+    BGZF = "BGZF"
+    BCF = "BCF"
+
+    @property
+    def has_offsets(self) -> bool:
+        """Whether reading a file of this kind can begin in its middle."""
+        return self in {Packing.PLAIN, Packing.BGZF}
 
 
 class _Readable(Protocol):
@@ -44,9 +65,7 @@ class _Meter(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         size = self._stream.readinto(view) or 0
         self.position += size
-        self.tail = (self.tail + view[max(0, size - len(_BGZF_END)) : size].tobytes())[
-            -len(_BGZF_END) :
-        ]
+        self.tail = (self.tail + view[max(0, size - len(END)) : size].tobytes())[-len(END) :]
         return size
 
 
@@ -56,41 +75,50 @@ class Source:
     Attributes:
       name: what messages call it.
       size: bytes on disk, or None for a stream.
+      packing: what its first bytes say.
 
     Raises:
       InputFileError: missing, a folder, not readable, empty, or a BGZF file without its end.
     """
 
-    def __init__(self, path: str) -> None:
-        """Open a path, `-` for standard input, and look at its first bytes."""
-        self.name = "standard input" if path == STANDARD else path
+    def __init__(self, path: str, name: str | None = None) -> None:
+        """Open a path, `-` for standard input, and look at its first bytes.
+
+        `name` is what messages call it, by default the path.
+        """
+        self.name = name or ("standard input" if path == STANDARD else path)
         self.size: int | None = None
-        stdin = cast(_Readable, sys.stdin.buffer)
-        self._stream = stdin if path == STANDARD else self._open(path)
+        self._number = 0
+        self._is_ours = path != STANDARD
+        self._stream = self._open(path) if self._is_ours else _standard_input()
         try:
             self._meter = _Meter(self._stream)
-            self._text, self._is_bgzf = self._recognise()
-            if self._is_bgzf and self.size is not None:
+            self._raw = io.BufferedReader(cast(io.RawIOBase, self._meter), _BUFFER)
+            self.packing, self._has_end_block = self._recognise()
+            if self._has_end_block and self.size is not None:
                 self._refuse_without_end(path)
         except BaseException:
             self.close()
             raise
 
-    def _recognise(self) -> tuple[BinaryIO, bool]:
-        """Lines of the text, and whether they are packed as BGZF."""
-        raw = io.BufferedReader(cast(io.RawIOBase, self._meter), _BUFFER)
-        head = raw.peek(18)[:18]
+    def _recognise(self) -> tuple[Packing, bool]:
+        """How the text is packed, and whether the last bytes must be the end block of BGZF."""
+        head = self._raw.peek(18)
         if not head:
             raise InputFileError(f"{self.name} is empty; a VCF has at least a #CHROM line")
-        if not head.startswith(_GZIP_MAGIC):
-            return raw, False
-        is_bgzf = head[3:4] == b"\x04" and head[12:14] == b"BC"
-        # No second buffer around it: one would lose what it had read when the data end early.
-        return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb")), is_bgzf
+        if head.startswith(_BCF_MAGIC):
+            return Packing.BCF, False
+        if not head.startswith(MAGIC):
+            return Packing.PLAIN, False
+        with suppress(zlib.error):
+            inside = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(head, len(_BCF_MAGIC))
+            if inside == _BCF_MAGIC:
+                return Packing.BCF, is_bgzf(head[:18])
+        return (Packing.BGZF, True) if is_bgzf(head[:18]) else (Packing.GZIP, False)
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
-        if self._stream is not sys.stdin.buffer:
+        if self._is_ours:
             self._stream.close()
 
     def __enter__(self) -> Self:
@@ -117,15 +145,25 @@ class Source:
     def _refuse_without_end(self, path: str) -> None:
         # Known before the work starts: nobody should learn of it after a night.
         with Path(path).open("rb") as stream:
-            stream.seek(-min(len(_BGZF_END), self.size or 0), os.SEEK_END)
-            if stream.read() != _BGZF_END:
+            stream.seek(-min(len(END), self.size or 0), os.SEEK_END)
+            if stream.read() != END:
                 raise self._truncated("has no BGZF end-of-file block")
 
     def _truncated(self, what: str) -> InputFileError:
+        remedy = (
+            "repack it (bcftools view)"
+            if self.packing is Packing.BCF
+            else "repack it (gzip -dc | bgzip)"
+        )
         return InputFileError(
             f"{self.name} {what}: it is truncated; copy it again, or if it is known to be complete,"
-            " repack it (gzip -dc | bgzip)"
+            f" {remedy}"
         )
+
+    @property
+    def reader(self) -> str | None:
+        """The library, with its version, that decides what text a BCF becomes; else None."""
+        return f"htslib {__htslib_version__}" if self.packing is Packing.BCF else None
 
     @property
     def position(self) -> int:
@@ -136,26 +174,108 @@ class Source:
         """Yield each line, its line end included.
 
         Raises:
-          InputFileError: the compressed data ends early or is corrupt, or a line has no end.
+          InputFileError: the data end early or are corrupt, or a line has no end.
         """
-        number = 0
-        try:
-            while line := self._text.readline(_MAX_LINE):
-                number += 1
-                if len(line) == _MAX_LINE and not line.endswith(b"\n"):
-                    raise InputFileError(
-                        f"{self.name}: line {number} is longer than {_MAX_LINE} bytes; not a VCF"
-                    )
+        with self._explained():
+            lines = self._records() if self.packing is Packing.BCF else self._lines()
+            for line in lines:
+                self._number += 1
                 yield line
+        if self._has_end_block and self._meter.tail != END:
+            raise self._truncated("has no BGZF end-of-file block")
+
+    def _lines(self) -> Iterator[bytes]:
+        text: BinaryIO = self._raw
+        if self.packing is not Packing.PLAIN:
+            # No second buffer around it: one would lose what it had read when the data end early.
+            text = cast(BinaryIO, gzip.GzipFile(fileobj=self._raw, mode="rb"))
+        while line := text.readline(MAX_LINE):
+            if len(line) == MAX_LINE and not line.endswith(b"\n"):
+                raise InputFileError(
+                    f"{self.name}: line {self._number + 1} is longer than {MAX_LINE} bytes; not a"
+                    " VCF"
+                )
+            yield line
+
+    def _records(self) -> Iterator[bytes]:
+        """Lines of a BCF as htslib prints them, the header first."""
+        with _piped(self._raw) as pipe, quiet_htslib():
+            try:
+                with pysam.VariantFile(pipe) as records:
+                    yield from str(records.header).encode().splitlines(keepends=True)
+                    for record in records:
+                        yield str(record).encode()
+            # A TypeError is what pysam runs into when it wants to name an input that has no name.
+            except (ValueError, OSError, TypeError) as error:
+                raise InputFileError(
+                    f"{self.name}: damaged or truncated BCF after line {self._number}; copy it"
+                    " again"
+                ) from error
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say of what goes wrong in reading where that was and what to do."""
+        try:
+            yield
         except EOFError:
             raise self._truncated(
-                f"ends in the middle of a gzip block after line {number}"
+                f"ends in the middle of a gzip block after line {self._number}"
             ) from None
         except (gzip.BadGzipFile, zlib.error) as error:
             raise InputFileError(
-                f"{self.name}: corrupt gzip data after line {number} ({error}); copy it again"
+                f"{self.name}: corrupt gzip data after line {self._number} ({error}); copy it again"
             ) from error
         except OSError as error:
             raise InputFileError(f"{self.name} cannot be read: {error.strerror}") from error
-        if self._is_bgzf and self._meter.tail != _BGZF_END:
-            raise self._truncated("has no BGZF end-of-file block")
+
+
+@contextmanager
+def _piped(raw: "io.BufferedReader[io.RawIOBase]") -> Iterator[BinaryIO]:
+    """Give the rest of a stream a file descriptor, which is what htslib reads from.
+
+    Raises:
+      OSError: the stream could not be read.
+    """
+    reading, writing = os.pipe()
+    problems: list[OSError] = []
+
+    def feed() -> None:
+        try:
+            with open(writing, "wb", buffering=0) as pipe:  # noqa: PTH123  (a descriptor)
+                while piece := raw.read1(_BUFFER):
+                    view = memoryview(piece)
+                    while view:
+                        view = view[pipe.write(view) :]
+        except BrokenPipeError:
+            pass
+        except OSError as error:
+            problems.append(error)
+
+    thread = threading.Thread(target=feed, name="bcf", daemon=True)
+    thread.start()
+    try:
+        with open(reading, "rb", buffering=0) as pipe:  # noqa: PTH123  (a descriptor)
+            yield cast(BinaryIO, pipe)
+    except BaseException:
+        thread.join(_PATIENCE_SECONDS)  # more input may never come
+        raise
+    thread.join()
+    if problems:
+        raise problems[0]
+
+
+@contextmanager
+def quiet_htslib() -> Iterator[None]:
+    """Keep htslib's own words from the terminal: every failure is one line of ours."""
+    before = pysam.set_verbosity(0)
+    try:
+        yield
+    finally:
+        pysam.set_verbosity(before)
+
+
+def _standard_input() -> _Readable:
+    if sys.stdin is None:
+        raise InputFileError("standard input is closed; give the name of a VCF")
+    # Below its buffer, which would be locked at the end of the process by a read that waits.
+    return cast(_Readable, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))

@@ -1,8 +1,7 @@
-"""What became of a file: counts of each status, warnings, exit code, and how to show them."""
+"""What became of a file: its counts, warnings, exit code, and how to show them."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -12,55 +11,31 @@ from rich.table import Table
 from service.errors import Status
 from service.session import CUDA
 from service.tables import MALFORMED
-from service.vcf import Passed, Record
+from service.tally import EXAMPLES, Tally
 
 EXIT_OK = 0
 EXIT_ERROR = 1
-EXIT_MALFORMED = 3
-EXIT_NOTHING_SCORED = 4
-
-_EXAMPLES = 3
+EXIT_INCOMPLETE = 3
+EXIT_DOUBTFUL = 4
 
 
-@dataclass
+@dataclass(frozen=True)
 class Summary:
-    """Counts over one file.
+    """What became of a file.
 
     Attributes:
       provenance: what made the scores.
+      tally: the counts.
       is_rescored: whether VARSIGMA_ fields of an earlier run were replaced.
-      counts: ALTs per status; a record without ALT counts once.
-      n_records: records, the malformed ones not among them.
-      n_malformed: lines that are no valid record.
-      problems: the first few of those: line number (1-based) and what is wrong.
-      unknown_contigs: the first few names that the reference does not have.
       seconds: wall time.
+      gaps: parts of the input that are missing in the output, one text for each.
     """
 
     provenance: Mapping[str, Any]
+    tally: Tally
     is_rescored: bool = False
-    counts: Counter[Status] = field(default_factory=Counter)
-    n_records: int = 0
-    n_malformed: int = 0
-    problems: list[tuple[int, str]] = field(default_factory=list)
-    unknown_contigs: list[str] = field(default_factory=list)
     seconds: float = 0.0
-
-    def add(self, record: Record, statuses: Sequence[Status]) -> None:
-        """Count one record's ALTs."""
-        self.n_records += 1
-        self.counts.update(statuses)
-        if Status.UNKNOWN_CONTIG in statuses and len(self.unknown_contigs) < _EXAMPLES:
-            contig = record.variants[0].contig
-            if contig not in self.unknown_contigs:
-                self.unknown_contigs.append(contig)
-
-    def add_passed(self, line: Passed) -> None:
-        """Count a line that is no record; a blank line counts as nothing."""
-        if line.problem is not None:
-            self.n_malformed += 1
-            if len(self.problems) < _EXAMPLES:
-                self.problems.append((line.number, line.problem))
+    gaps: Sequence[str] = ()
 
     def _device(self, asked: str) -> str:
         providers = self.provenance["providers"]
@@ -77,26 +52,42 @@ class Summary:
         return f"intervals calibrated for {', '.join(calibrated)}{rest}"
 
     @property
-    def n_alts(self) -> int:
-        """Outputs written: one per ALT, one per record without ALT."""
-        return self.counts.total()
-
-    @property
-    def n_scored(self) -> int:
-        """ALTs with a score."""
-        return self.counts[Status.OK]
-
-    @property
-    def has_scored_nothing(self) -> bool:
-        """Whether there were ALTs and not one of them could be scored."""
-        return self.n_scored == 0 and self.n_alts > self.counts[Status.NO_ALT]
-
-    @property
     def exit_code(self) -> int:
-        """0 all accounted for; 4 there were ALTs but none was scored; 3 malformed records."""
-        if self.has_scored_nothing:
-            return EXIT_NOTHING_SCORED
-        return EXIT_MALFORMED if self.n_malformed else EXIT_OK
+        """0 complete; 3 incomplete; 4 complete, but with malformed lines or without any score."""
+        if self.gaps:
+            return EXIT_INCOMPLETE
+        is_doubtful = self.tally.n_malformed or self.tally.has_scored_nothing
+        return EXIT_DOUBTFUL if is_doubtful else EXIT_OK
+
+    @property
+    def rate(self) -> float:
+        """ALTs per second."""
+        return self.tally.n_alts / self.seconds if self.seconds else 0.0
+
+    def as_dict(self, *, mismatch_share: float) -> dict[str, Any]:
+        """Return everything that `show` prints, as JSON types.
+
+        Args:
+          mismatch_share: as in `warnings`.
+        """
+        tally = self.tally
+        return {
+            "exit_code": self.exit_code,
+            "n_lines": tally.n_lines,
+            "n_records": tally.n_records,
+            "n_alts": tally.n_alts,
+            "n_scored": tally.n_scored,
+            "n_malformed": tally.n_malformed,
+            "counts": {status.value: tally.counts[status] for status in Status},
+            "problems": [{"line": number, "problem": text} for number, text in tally.problems],
+            "unknown_contigs": tally.unknown_contigs,
+            "gaps": list(self.gaps),
+            "warnings": list(self.warnings(mismatch_share)),
+            "is_rescored": self.is_rescored,
+            "seconds": round(self.seconds, 3),
+            "variants_per_second": round(self.rate, 1),
+            "provenance": dict(self.provenance),
+        }
 
     def warnings(self, mismatch_share: float) -> Iterator[str]:
         """Yield one line for each thing that a user should look into.
@@ -105,26 +96,28 @@ class Summary:
           mismatch_share: share of REF mismatches, among ALTs whose REF was compared, from which
             the assembly is in doubt.
         """
-        if self.has_scored_nothing:
-            status, count = self.counts.most_common(1)[0]
+        tally = self.tally
+        if self.gaps:
+            yield f"incomplete: {'; '.join(self.gaps)}"
+        if tally.has_scored_nothing:
+            status, count = tally.counts.most_common(1)[0]
             yield (
-                f"nothing was scored: {count} of {self.n_alts} ALTs are {status} ({status.reason})"
+                f"nothing was scored: {count} of {tally.n_alts} ALTs are {status} ({status.reason})"
             )
-        if self.counts[Status.UNKNOWN_CONTIG]:
-            names = ", ".join(self.unknown_contigs)
-            more = ", ..." if len(self.unknown_contigs) == _EXAMPLES else ""
+        if tally.counts[Status.UNKNOWN_CONTIG]:
+            names = ", ".join(tally.unknown_contigs)
+            more = ", ..." if len(tally.unknown_contigs) == EXAMPLES else ""
             yield f"contigs that the reference does not have: {names}{more}"
-        mismatched = self.counts[Status.REF_MISMATCH]
-        compared = mismatched + self.n_scored
+        mismatched, compared = tally.n_mismatched, tally.n_compared
         if mismatched and mismatched >= mismatch_share * compared:
             yield (
                 f"REF differs from the reference in {mismatched} of {compared} ALTs"
                 f" ({100 * mismatched / compared:.3g}%): wrong assembly? Check --reference"
             )
-        if self.n_malformed:
-            lines = "; ".join(f"line {number}: {problem}" for number, problem in self.problems)
-            more = "; ..." if self.n_malformed > len(self.problems) else ""
-            yield f"{self.n_malformed} malformed records passed through unscored: {lines}{more}"
+        if tally.n_malformed:
+            lines = "; ".join(f"line {number}: {problem}" for number, problem in tally.problems)
+            more = "; ..." if tally.n_malformed > len(tally.problems) else ""
+            yield f"{tally.n_malformed} malformed records passed through unscored: {lines}{more}"
         if self.provenance.get("assembly") is None:
             yield "the assembly is not stated; say --assembly GRCh37 or GRCh38 to have it checked"
         if self.is_rescored:
@@ -138,18 +131,18 @@ class Summary:
           mismatch_share: as in `warnings`.
           device: as it was asked for: cpu, cuda or auto.
         """
+        tally = self.tally
         table = Table("status", "ALTs", "meaning", box=None, pad_edge=False)
         table.columns[1].justify = "right"
         for status in Status:
-            if count := self.counts[status]:
+            if count := tally.counts[status]:
                 table.add_row(status.value, f"{count:,}", status.reason)
-        if self.n_malformed:
-            table.add_row(MALFORMED, f"{self.n_malformed:,}", "lines passed through unscored")
+        if tally.n_malformed:
+            table.add_row(MALFORMED, f"{tally.n_malformed:,}", "lines passed through unscored")
         console.print(table)
-        rate = self.n_alts / self.seconds if self.seconds else 0.0
         console.print(
-            f"{self.n_records:,} records, {self.n_alts:,} ALTs, {self.n_scored:,} scored in"
-            f" {self.seconds:.1f} s ({rate:,.0f} variants/s)"
+            f"{tally.n_records:,} records, {tally.n_alts:,} ALTs, {tally.n_scored:,} scored in"
+            f" {self.seconds:.1f} s ({self.rate:,.0f} variants/s)"
         )
         console.print(escape(self._device(device)), soft_wrap=True)
         console.print(

@@ -1,16 +1,32 @@
-"""TSV text: `records + scores -> bytes`, one row per ALT, for R, pandas and spreadsheets."""
+"""TSV text: `lines + scores -> bytes`, one row per ALT, for R, pandas and spreadsheets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.errors import Status
-from service.fields import EFFECT_FIELDS, MISSING, provenance_items
-from service.vcf import Passed, Record, VcfReader
+from service.fields import (
+    EFFECT_FIELDS,
+    MISSING,
+    STATUS_TEXT,
+    RowTemplates,
+    known_rows,
+    provenance_items,
+)
+from service.records import Header, Passed, Record
+from service.scoring import Scores
 
-FIXED_COLUMNS = ("contig", "pos", "id", "ref", "alt", "alt_index", "status")
+COPIED_COLUMNS = ("contig", "pos", "id", "ref", "alt")  # the first five of a VCF
+FIXED_COLUMNS = (*COPIED_COLUMNS, "alt_index", "status", "normalised")
 MALFORMED = "malformed_record"
 
-_N_COPIED = 5  # contig pos id ref alt, the first five columns of a VCF
+_N_COPIED = len(COPIED_COLUMNS)
+_MISSING = MISSING.encode()
+# contig, pos, id and ref in one; alt, alt_index, status, normalised
+_BEFORE = b"%b\t%b\t%d\t%b\t%b"
+
+
+def number_columns(targets: Sequence[str]) -> list[str]:
+    """Return the names of the T x 8 columns of numbers, which follow the fixed columns."""
+    return [f"{target}_{field.name}" for target in targets for field in EFFECT_FIELDS]
 
 
 class TsvEncoder:
@@ -27,9 +43,10 @@ class TsvEncoder:
     def __init__(self, targets: Sequence[str], *, provenance: Mapping[str, Any]) -> None:
         """Name the columns."""
         self._provenance = provenance
-        self._columns = [f"{target}_{field.name}" for target in targets for field in EFFECT_FIELDS]
+        self._columns = number_columns(targets)
+        self._rows = RowTemplates([b"\t"] * len(self._columns), before=_BEFORE, after=b"\n")
 
-    def header(self, reader: VcfReader) -> bytes:
+    def header(self, header: Header, contigs: Mapping[str, int]) -> bytes:
         """Return the comments and the line of column names."""
         comments = "".join(
             f"# {key}={value}\n" for key, value in provenance_items(self._provenance)
@@ -37,32 +54,53 @@ class TsvEncoder:
         names = "\t".join((*FIXED_COLUMNS, *self._columns))
         return f"{comments}{names}\n".encode()
 
-    def record(
-        self, record: Record, statuses: Sequence[Status], rows: Sequence[Sequence[str]]
-    ) -> bytes:
-        """Return one line per ALT.
+    def lines(self, lines: Sequence[Record | Passed], scores: Scores) -> bytes:
+        """Return one row per ALT, one for a malformed record, and nothing for a blank line.
 
         Args:
-          record: A ALTs.
-          statuses: A of them.
-          rows: A rows of T x 8 texts.
+          lines: with N ALTs together.
+          scores: of those N.
         """
-        *copied, _ = record.fields[:_N_COPIED]
-        return b"".join(
-            b"\t".join((*copied, alt, "\t".join((str(index), status.value, *row)).encode() + b"\n"))
-            for index, (alt, status, row) in enumerate(
-                zip(record.fields[_N_COPIED - 1].split(b","), statuses, rows, strict=True), 1
-            )
-        )
+        rows = known_rows(scores.effects)
+        statuses = [STATUS_TEXT[status] for status in scores.status]
+        forms = [form.encode() for form in scores.normalised]
+        template_of = self._rows.template
+        encoded: list[bytes] = []
+        row = 0
+        for line in lines:
+            if isinstance(line, Passed):
+                encoded.append(self._malformed(line))
+                continue
+            copied, alts = copied_columns(line)
+            for index, alt in enumerate(alts, 1):
+                mask, known = rows[row]
+                fixed = (copied, alt, index, statuses[row], forms[row])
+                encoded.append(template_of(mask) % (*fixed, *known))
+                row += 1
+        return one_line_each(b"".join(encoded))
 
-    def passed(self, line: Passed) -> bytes:
-        """Return one row for a malformed record, nothing for a blank line."""
+    def _malformed(self, line: Passed) -> bytes:
         if line.problem is None:
             return b""
-        copied = line.line.rstrip(b"\r\n").split(b"\t")[:_N_COPIED]
-        missing = MISSING.encode()
-        copied += [missing] * (_N_COPIED - len(copied))
-        return (
-            b"\t".join((*copied, b"0", MALFORMED.encode(), *([missing] * len(self._columns))))
-            + b"\n"
-        )
+        empty = [_MISSING] * (1 + len(self._columns))
+        return b"\t".join((*malformed_columns(line), b"0", MALFORMED.encode(), *empty)) + b"\n"
+
+
+def copied_columns(record: Record) -> tuple[bytes, list[bytes]]:
+    """Return the first four columns of a record as they stand in its line, and its ALTs."""
+    *copied, alts = record.line.split(b"\t", _N_COPIED)[:_N_COPIED]
+    return b"\t".join(copied), alts.split(b",")
+
+
+def malformed_columns(line: Passed) -> list[bytes]:
+    """Return the first five columns of a malformed line, `.` for those that it does not have."""
+    copied = line.line.rstrip(b"\r\n").split(b"\t")[:_N_COPIED]
+    return copied + [_MISSING] * (_N_COPIED - len(copied))
+
+
+def one_line_each(rows: bytes) -> bytes:
+    """Return rows without the carriage returns that a VCF may have inside a column.
+
+    Readers of tables would take them for the end of a row.
+    """
+    return rows if rows.find(b"\r") < 0 else rows.replace(b"\r", b" ")

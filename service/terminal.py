@@ -1,13 +1,26 @@
-"""What a command needs of its surroundings: a terminal, a port, and failures in one line."""
+"""What a command needs of its surroundings: a terminal, signals, a port, failures in one line."""
 
+import signal
 import socket
-from typing import TextIO
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Self, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-from service.errors import ServiceError, ValidationError
-from service.summary import EXIT_ERROR
+from service.errors import IncompleteError, ServiceError, ValidationError
+from service.summary import EXIT_ERROR, EXIT_INCOMPLETE
 
 _EXIT_INTERRUPTED = 130
 _WIDTH = 160
@@ -19,18 +32,80 @@ def console(stream: TextIO) -> Console:
     return Console(file=stream, width=None if stream.isatty() else _WIDTH)
 
 
-def progress(shown: Console, size: int | None) -> Progress:
-    """Return a bar of the bytes read, of `size` if that is known; silent where nobody looks."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%" if size else ""),
-        TextColumn("{task.fields[alts]:,} ALTs"),
-        TimeElapsedColumn(),
-        console=shown,
-        transient=True,
-        disable=not shown.is_terminal,
-    )
+class Bar:
+    """A bar of the input's bytes, with the ALTs done and their rate; silent where nobody looks.
+
+    Args:
+      shown: where it appears.
+      size: all bytes, None where that is not known.
+    """
+
+    def __init__(self, shown: Console, size: int | None = None) -> None:
+        """Draw nothing yet."""
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[alts]:,} ALTs, {task.fields[rate]:,.0f}/s"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=shown,
+            transient=True,
+            disable=not shown.is_terminal,
+        )
+        self._task = self._progress.add_task("preparing", total=size, start=False, alts=0, rate=0.0)
+        self._start: tuple[float, int] | None = None
+
+    def __enter__(self) -> Self:
+        """Show it."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take it away."""
+        self._progress.stop()
+
+    def update(self, position: int, n_alts: int, size: int | None = None) -> None:
+        """Show what is done by now; the first call says where this run begins.
+
+        Args:
+          position: bytes done.
+          n_alts: ALTs done.
+          size: all bytes, where that was not known before.
+        """
+        now = time.monotonic()
+        if self._start is None:
+            self._start = now, n_alts
+            self._progress.start_task(self._task)
+        began, n_before = self._start
+        rate = (n_alts - n_before) / (now - began) if now > began else 0.0
+        self._progress.update(
+            self._task,
+            description="scoring",
+            total=size,
+            completed=position,
+            alts=n_alts,
+            rate=rate,
+        )
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM, which schedulers send, end the block like Ctrl-C: by a KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would break off the first
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -55,6 +130,8 @@ def explained(error: BaseException) -> tuple[str, int]:
 
 
 def _cause(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, IncompleteError):
+        return error.message, EXIT_INCOMPLETE
     if isinstance(error, ServiceError):
         return error.message, EXIT_ERROR
     if isinstance(error, KeyboardInterrupt):

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 
 from service.errors import Status, ValidationError
-from service.placement import justify, normal_form
+from service.placement import Nearby, justify, normal_form
 from service.reference import Reference
 from service.sequence import UNKNOWN, Codes, encode, reverse_complement
 from service.variants import Edit, Variant, allele_status, trim
@@ -46,12 +46,12 @@ class Checked:
     """A variant that can be scored, on the reference.
 
     Attributes:
-      contig: as the FASTA spells it.
+      bases: around it.
       edit: the trimmed edit, 0-based.
       justified: over all bases where it can lie, 0-based.
     """
 
-    contig: str
+    bases: Nearby
     edit: Edit
     justified: Edit
 
@@ -93,18 +93,18 @@ def check_variant(reference: Reference, variant: Variant, width: int) -> Checked
         return Status.UNKNOWN_CONTIG
     if not reference.covers(contig, variant.start, variant.end):
         return Status.WINDOW_OFF_CONTIG
-    found = reference.codes(contig, variant.start, variant.end)
-    if found.tobytes() != encode(variant.ref).tobytes():
+    bases = Nearby(reference, contig, variant.start - width, variant.end + width)
+    found = bases.codes(variant.start, variant.end).tobytes()
+    if found != encode(variant.ref).tobytes():
         return Status.REF_MISMATCH
     edit = trim(variant)
-    is_change = found.tobytes() != encode(variant.alt).tobytes()
+    is_change = found != encode(variant.alt).tobytes()
     if is_change and max(edit.end - edit.start, len(edit.inserted)) > width // 4:
         return Status.ALLELE_TOO_LONG
-    return Checked(contig, edit, justify(reference, contig, edit))
+    return Checked(bases, edit, justify(bases, edit))
 
 
 def change_windows(
-    reference: Reference,
     change: Checked,
     width: int,
     passes: tuple[Pass, ...],
@@ -119,7 +119,6 @@ def change_windows(
     swapped the same windows come out. Beyond known sequence: N.
 
     Args:
-      reference: the genome.
       change: what `check_variant` found.
       width: W, bases in a window.
       passes: P strands and shifts.
@@ -133,7 +132,7 @@ def change_windows(
         anchorings = (Anchoring.LEFT,)
     region = change.justified if change.changes_length else change.edit
     origin = region.start - width
-    ref = reference.codes(change.contig, origin, region.end + width)
+    ref = change.bases.codes(origin, region.end + width)
     inserted = encode(region.inserted)
     alt = np.concatenate((ref[:width], inserted, ref[len(ref) - width :]))
     # The region is [width, len - width) of either haplotype, on either strand.
@@ -170,12 +169,12 @@ def variant_windows(
     change = check_variant(reference, variant, width)
     if isinstance(change, Status):
         return change
-    return change_windows(reference, change, width, passes, anchorings)
+    return change_windows(change, width, passes, anchorings)
 
 
-def normalised(reference: Reference, change: Checked) -> str:
+def normalised(change: Checked) -> str:
     """Return the normal form of a change: `pos:ref:alt`, pos 1-based."""
-    return normal_form(reference, change.contig, change.edit, change.justified)
+    return normal_form(change.bases, change.edit, change.justified)
 
 
 def pair_windows(

@@ -1,5 +1,6 @@
 """README's promises: its commands run, and what can be set or returned is on the page."""
 
+import gzip
 import json
 import os
 import re
@@ -144,7 +145,11 @@ def test_scoring_commands_run(workspace: Path, capfd: pytest.CaptureFixture[str]
         assert service.cli.run(arguments) == 0, arguments
     assert "star_alt" in capfd.readouterr().err
     assert (workspace / "build/scored.tsv.gz").stat().st_size > 0
-    assert "VARSIGMA_K562_EFFECT=" in (workspace / "build/scored.vcf").read_text()
+    for name in ("scored", "planned"):
+        text = gzip.decompress((workspace / f"build/{name}.vcf.gz").read_bytes())
+        assert b"VARSIGMA_K562_EFFECT=" in text
+    assert (workspace / "build/scored.vcf.gz.tbi").stat().st_size > 0
+    assert "ref_mismatch" in (workspace / "build/rejects.tsv").read_text()
 
 
 def test_the_http_request_gets_the_answer_that_the_page_tells_of(workspace: Path) -> None:

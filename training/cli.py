@@ -257,6 +257,34 @@ def calibrate(
             update_metrics(folder / name, "calibration", report)
 
 
+@app.command()
+def deletions(
+    model: Annotated[str, typer.Argument(help="A model, by the name of its folder.")],
+    data: Data = None,
+    is_release_only: Annotated[
+        bool,
+        typer.Option(
+            "--release-only",
+            help="Leave the deletions outside release blocks alone; a look at them is logged.",
+        ),
+    ] = False,
+    models: Models = None,
+    draws: Draws = 1000,
+) -> None:
+    """Measured 1-bp deletions: which windows should be averaged where a change alters length."""
+    from training.evaluation.deletions import evaluate_deletions  # noqa: PLC0415
+    from training.evaluation.deletions_tables import layout  # noqa: PLC0415
+
+    choice, found = evaluate_deletions(
+        model,
+        models_dir=_models_dir(models),
+        data_dir=_need(data),
+        is_release_only=is_release_only,
+        draws=draws,
+    )
+    typer.echo(str(layout(model, choice, found, draws=draws)))
+
+
 def main() -> None:
     """Run the command line; a failure is one line on stderr and exit code 1."""
     try:

@@ -1,8 +1,6 @@
 """The command line: what it prints, its exit codes, and one clear line for every failure."""
 
-import gzip
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -16,29 +14,12 @@ import pytest
 
 from service.cli import main, run
 from service.session import has_cuda
-from service.settings import ENV_PREFIX, Settings
+from service.settings import Settings
 from tests.service.cohort import HEADER, Cohort, read_lines, write_packed
 from tests.toy_models import CALIBRATION, SumModel, write_model
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "service.cli"]
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch):
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"{ENV_PREFIX}{name.upper()}", raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory) -> Cohort:
-    return Cohort(tmp_path_factory.mktemp("cohort") / "genome.fa")
-
-
-@pytest.fixture
-def vcf(cohort, tmp_path) -> Path:
-    return cohort.write(tmp_path / "in.vcf")
 
 
 @pytest.fixture
@@ -96,12 +77,17 @@ def test_a_sorted_gz_output_can_be_indexed(tmp_path, options, cohort):
 
 def test_options_reach_scores_and_provenance(tmp_path, vcf, options):
     out = tmp_path / "out.vcf"
-    more = ["--strands", "1", "--shifts", "-2,0,2", "--coverage", "0.5", "--batch-size", "64"]
+    more = [
+        "--strands", "1", "--shifts", "-2,0,2", "--coverage", "0.5", "--batch-size", "64",
+        "--anchorings", "centre,left",
+    ]  # fmt: skip
     assert run(["score", str(vcf), "-o", str(out), *options, *more]) == 0
     text = out.read_text()
-    assert (
-        '##varsigma=<ID=options,Value="strands=1 shifts=-2,0,2 coverage=0.5 batch_size=64">' in text
-    )
+    [stated] = [line for line in text.splitlines() if line.startswith("##varsigma=<ID=options,")]
+    for fact in (
+        "strands=1", "shifts=-2,0,2", "anchorings=centre,left", "coverage=0.5", "batch_size=64",
+    ):  # fmt: skip
+        assert fact in stated
     assert "the 50% interval" in text
     for fact in (
         "model", "model_sha256", "data_digest", "onnxruntime", "providers", "threads", "assembly",
@@ -114,7 +100,7 @@ def test_fast_is_one_pass(tmp_path, vcf, options):
     arguments = ["score", str(vcf), "-o", str(tmp_path / "fast.vcf"), *options, "--fast"]
     assert run(arguments) == 0
     text = (tmp_path / "fast.vcf").read_text()
-    assert "strands=1 shifts=0 " in text
+    assert "strands=1 shifts=0 anchorings=left " in text
     assert "VARSIGMA_K562_REPRESENTATION=.;" in text, "one pass has no spread"
 
 
@@ -136,10 +122,10 @@ def test_the_only_model_needs_no_name(tmp_path, vcf, cohort):
     assert run(["score", str(vcf), "-o", str(tmp_path / "out.vcf"), *arguments]) == 0
 
 
-def test_malformed_records_exit_with_3_and_nothing_scored_with_4(capsys, tmp_path, options, vcf):
+def test_malformed_records_and_nothing_scored_exit_with_4(capsys, tmp_path, options, vcf):
     head = b"".join(line + b"\n" for line in HEADER)
     bad = write_packed(tmp_path / "bad.vcf", vcf.read_bytes() + b"chr1\t7\n", "plain")
-    assert run(["score", str(bad), "-o", str(tmp_path / "out.vcf"), *options]) == 3
+    assert run(["score", str(bad), "-o", str(tmp_path / "out.vcf"), *options]) == 4
     assert "1 malformed records" in capsys.readouterr().err
     assert (tmp_path / "out.vcf").exists()
 
@@ -183,17 +169,20 @@ def test_input_errors_are_one_line(capsys, tmp_path, options, vcf, cohort):
     assert list(tmp_path.glob("out.vcf*")) == [], "nothing is left behind"
 
 
-def test_a_file_that_breaks_off_keeps_its_beginning(capsys, tmp_path, options, cohort):
+def test_a_stream_that_breaks_off_gives_its_beginning(capfdbinary, options, cohort, tmp_path):
     vcf = cohort.write(tmp_path / "cut.vcf.gz", packing="gzip")
     vcf.write_bytes(vcf.read_bytes()[:-200])
-    partial = tmp_path / "out.vcf.partial"
-    fails(
-        capsys,
-        ["score", vcf, "-o", tmp_path / "out.vcf", *options],
-        "cut.vcf.gz", "truncated", f"what was computed is in {partial}",
-    )  # fmt: skip
-    assert len(read_lines(partial)) > 100
-    assert not (tmp_path / "out.vcf").exists()
+    assert run(["score", str(vcf), "-o", "-", *options]) == 1
+    out, err = capfdbinary.readouterr()
+    assert_one_line(err.decode(), "cut.vcf.gz", "truncated")
+    assert out.count(b"VARSIGMA_STATUS=") > 100
+
+
+def test_a_file_that_breaks_off_is_known_before_the_work(capsys, tmp_path, options, cohort):
+    vcf = cohort.write(tmp_path / "cut.vcf.gz", packing="gzip")
+    vcf.write_bytes(vcf.read_bytes()[:-200])
+    fails(capsys, ["score", vcf, "-o", tmp_path / "out.vcf", *options], "cut.vcf.gz", "truncated")
+    assert list(tmp_path.glob("out.vcf*")) == []
 
 
 def test_output_errors_are_one_line(capsys, tmp_path, options, vcf, cohort):
@@ -207,7 +196,23 @@ def test_output_errors_are_one_line(capsys, tmp_path, options, vcf, cohort):
     fails(capsys, score(tmp_path / "folder.vcf"), "is a folder")
     fails(capsys, score(tmp_path / "out.txt"), "out.txt", ".vcf.gz", "--format")
     fails(capsys, score(vcf), "would overwrite the input")
-    fails(capsys, [*score(cohort.fasta), "--format", "tsv"], "would overwrite the input")
+    fails(capsys, [*score(cohort.fasta), "--format", "tsv"], "would overwrite the reference")
+    fails(capsys, [*score("-"), "--rejects", vcf], "--rejects", "would overwrite the input")
+    out = tmp_path / "out.vcf"
+    fails(capsys, [*score(out), "--rejects", out], "--rejects", "would overwrite --output")
+    fails(capsys, [*score(out), "--summary", out], "--summary", "would overwrite --output")
+    fails(capsys, [*score(out), "--summary", tmp_path / "no" / "x"], "--summary", "No such file")
+    fails(capsys, [*score(out), "--summary", "/dev/null"], "--summary /dev/null is a", "device")
+    no_plan = ["merge", tmp_path / "out.vcf.varsigma", "--summary"]
+    fails(capsys, [*no_plan, "/dev/null"], "--summary /dev/null is a", "device")
+    for kind in ("tbi", "csi"):
+        index = tmp_path / f"out.vcf.gz.{kind}"
+        more = ["--rejects", index]
+        fails(capsys, [*score(tmp_path / "out.vcf.gz"), *more], "would overwrite the index", kind)
+    link = tmp_path / "link.vcf"
+    link.symlink_to(vcf)
+    fails(capsys, score(link), "would overwrite the input")
+    fails(capsys, score(f"{tmp_path}/./in.vcf"), "would overwrite the input")
     fails(capsys, [*score("/dev/full"), "--format", "vcf"], "No space left on device")
     assert (vcf.read_bytes(), cohort.fasta.read_bytes()) == before
 
@@ -243,7 +248,7 @@ def test_a_machine_without_cuda_says_so(capsys, tmp_path, vcf, options):
 def test_wrong_command_lines_are_one_line(capsys, vcf, tmp_path, options):
     out = tmp_path / "out.vcf"
     fails(capsys, ["score", vcf], "--output", "--help", code=2)
-    fails(capsys, ["score"], "IN.vcf", code=2)
+    fails(capsys, ["score"], "'IN'", code=2)
     fails(capsys, ["scores"], "scores", code=2)
     fails(capsys, ["score", vcf, "-o", out, "--threads", "many"], "--threads", "integer", code=2)
     fails(capsys, ["score", vcf, "-o", out, "--sharts", "1"], "--sharts", code=2)
@@ -252,7 +257,23 @@ def test_wrong_command_lines_are_one_line(capsys, vcf, tmp_path, options):
     fails(capsys, [*base, "--assembly", "hg19"], "--assembly", "'GRCh37' or 'GRCh38'", "hg19")
     fails(capsys, [*base, "--shifts", "1,x"], "--shifts", "integer")
     fails(capsys, [*base, "--fast", "--strands", "2"], "--fast", "--strands 1")
-    fails(capsys, [*base, "--format", "bcf"], "--format bcf", ".vcf.gz")
+    fails(capsys, [*base, "--fast", "--anchorings", "left"], "--fast", "--anchorings left")
+    fails(capsys, [*base, "--anchorings", "middle"], "--anchorings", "'centre'", "middle")
+    fails(capsys, [*base, "--format", "bcf"], "--format bcf", "vcf.gz")
+    fails(capsys, [*base, "--format", "tsv"], "out.vcf", "--format says tsv")
+    fails(capsys, [*base, "--workers", "0"], "--workers", "greater than or equal to 1")
+    fails(capsys, [*base, "--index", "tbi"], "--index is for OUT.vcf.gz")
+    packed = ["score", vcf, "-o", tmp_path / "out.vcf.gz", *options]
+    fails(capsys, [*packed, "--index", "bai"], "--index", "'bai'", "'tbi', 'csi'", code=2)
+
+
+@pytest.mark.parametrize(
+    "more", [("--workers", "2"), ("--ray", "auto"), ("--format", "vcf.gz", "--index", "tbi")]
+)
+def test_what_needs_a_file_is_refused_for_a_stream(capsys, vcf, options, more):
+    arguments = ["score", vcf, "-o", "-", *options, *more]
+    fails(capsys, arguments, f"{more[-2]} needs a file", "--output - is a stream")
+    fails(capsys, ["plan", vcf, "-o", "-", *options], "a plan needs a file")
 
 
 def test_a_bad_variable_is_one_line(capsys, monkeypatch, vcf, tmp_path, options):
@@ -309,7 +330,7 @@ def test_a_bug_is_one_line_too_and_debug_shows_more(capsys, monkeypatch, vcf, tm
     def broken(*_, **__):
         raise ZeroDivisionError("oh\nno")
 
-    monkeypatch.setattr("service.cli.score_file", broken)
+    monkeypatch.setattr("service.cli.score_order", broken)
     arguments = ["score", vcf, "-o", tmp_path / "out.vcf", *options]
     fails(capsys, arguments, "unexpected ZeroDivisionError: oh no", "--debug")
     assert run([str(part) for part in [*arguments, "--debug"]]) == 1
@@ -317,16 +338,6 @@ def test_a_bug_is_one_line_too_and_debug_shows_more(capsys, monkeypatch, vcf, tm
     monkeypatch.setenv("VARSIGMA_DEBUG", "1")
     assert run([str(part) for part in arguments]) == 1
     assert "Traceback" in capsys.readouterr().err
-
-
-def test_an_interruption_says_where_the_rest_is(capsys, monkeypatch, vcf, tmp_path, options):
-    def interrupted(source, output, *_, **__):
-        output.write(b"half")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("service.cli.score_file", interrupted)
-    arguments = ["score", vcf, "-o", tmp_path / "out.vcf", *options]
-    fails(capsys, arguments, "interrupted", "out.vcf.partial", code=130)
 
 
 def test_models_are_listed_for_people_and_programs(capsys, tmp_path):
@@ -434,68 +445,11 @@ def test_every_setting_is_an_option(capsys):
     assert not [name for name in names if f"--{name.replace('_', '-')}" not in shown]
 
 
-def launched(*arguments, **options) -> subprocess.CompletedProcess:
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False, **options)
-
-
-def test_standard_input_to_standard_output(vcf, options, tmp_path):
-    for packing in (bytes, gzip.compress):
-        done = launched("score", "-", "-o", "-", *options, input=packing(vcf.read_bytes()))
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count(b"VARSIGMA_STATUS=") > 600
-        assert b"1,000 ALTs" in done.stderr
-        assert b"\x1b" not in done.stderr, "no bar and no colours where nobody looks"
-    packed = launched("score", vcf, "-o", "-", "--format", "vcf.gz", *options)
-    assert gzip.decompress(packed.stdout) == done.stdout
-    assert packed.stdout.endswith(bytes.fromhex("1b0003000000000000000000"))
-
-
-def test_a_reader_that_goes_away_gets_no_traceback(options, tmp_path, cohort):
-    lines = [*HEADER, *cohort.records() * 20]
-    vcf = write_packed(tmp_path / "in.vcf", b"".join(line + b"\n" for line in lines), "plain")
-    command = [*COMMAND, "score", str(vcf), "-o", "-", *options]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.readline()
-        process.stdout.close()
-        error = process.stderr.read()
-        assert process.wait(60) == 1
-    assert b"Traceback" not in error
-    assert b"Exception ignored" not in error
-
-
-def test_ctrl_c_is_one_line(options, tmp_path, cohort):
-    fifo = tmp_path / "in.vcf"
-    os.mkfifo(fifo)
-    command = [*COMMAND, "score", str(fifo), "-o", str(tmp_path / "out.vcf"), *options]
-    # A suite that a shell runs in the background inherits an ignored SIGINT; a terminal's does not.
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    ) as process:
-        with fifo.open("wb", 0) as writer:
-            writer.write(b"".join(line + b"\n" for line in HEADER))
-            deadline = time.monotonic() + 60
-            while not (tmp_path / "out.vcf.partial").exists() and time.monotonic() < deadline:
-                time.sleep(0.05)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 130
-        assert process.stderr is not None
-        assert_one_line(process.stderr.read(), "interrupted")
-
-
 @pytest.mark.parametrize("n_good", [0, 2048])
 def test_a_chunk_without_any_variant_is_passed_through(capsys, tmp_path, options, n_good, cohort):
     good = [b"chr1\t10\t.\t" + cohort.genome["chr1"][9:10].encode() + b"\tN\t.\t.\t."] * n_good
     lines = [*HEADER, *good, b"chr1\tx\t.\tA\tC\t.\t.\t."]
     vcf, out = tmp_path / "in.vcf", tmp_path / "out.vcf"
     vcf.write_bytes(b"".join(line + b"\n" for line in lines))
-    assert run(["score", str(vcf), "-o", str(out), *map(str, options)]) == 3
+    assert run(["score", str(vcf), "-o", str(out), *map(str, options)]) == 4
     assert out.read_bytes().splitlines()[-1] == lines[-1]

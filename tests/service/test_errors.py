@@ -18,10 +18,12 @@ PUBLIC = {
     "EncodingError": (415, "encoding"),
     "ValidationError": (422, "validation_error"),
     "InputFileError": (422, "input_file"),
+    "WrongAssemblyError": (422, "wrong_assembly"),
     "RateLimitedError": (429, "rate_limited"),
     "ModelContractError": (500, "model_contract"),
     "DeviceError": (500, "device"),
     "OverloadedError": (503, "overloaded"),
+    "IncompleteError": (503, "incomplete"),
     "DeadlineError": (504, "deadline_exceeded"),
 }
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.effects import Effects
-from service.fields import EFFECT_FIELDS, numbers, texts
+from service.fields import EFFECT_FIELDS, RowTemplates, known_rows, numbers
 from service.schemas import TargetEffect
 
 
@@ -17,33 +17,67 @@ def test_every_number_of_an_effect_is_reported_once_by_every_door():
     assert [*reported, "calibrated"] == list(TargetEffect.model_fields)
 
 
-def effects_of(value: float) -> Effects:
-    effects = Effects.missing(1, 1)
+def effects_of(*values: float) -> Effects:
+    effects = Effects.missing(1, len(values))
     for field in EFFECT_FIELDS:
-        getattr(effects, field.name)[:] = value
+        getattr(effects, field.name)[:] = values
     return effects
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False, width=32))
-def test_a_text_has_six_significant_digits(value):
-    assert float(texts(effects_of(value))[0][0]) == float(f"{value:.6g}")
+def texts(effects: Effects) -> list[list[bytes]]:
+    n_numbers = numbers(effects)[0].size if len(effects.effect) else 0
+    rows = RowTemplates([b";"] * n_numbers)
+    return [(rows.template(mask) % known).split(b";")[1:] for mask, known in known_rows(effects)]
 
 
-def test_what_is_no_number_is_missing():
-    for value in (np.nan, np.inf, -np.inf):
-        assert set(texts(effects_of(value))[0]) == {"."}
-        assert np.isnan(numbers(effects_of(value))).all()
-    assert texts(effects_of(-0.0))[0][0] == "0"
+@given(st.lists(st.floats(), min_size=1, max_size=4))
+def test_a_number_has_six_significant_digits_and_what_is_none_is_missing(values):
+    # The plain way, one number at a time, which the templates must equal.
+    expected = [f"{value + 0.0:.6g}".encode() if np.isfinite(value) else b"." for value in values]
+    [row] = texts(effects_of(*values))
+    assert row == [text for text in expected for _ in EFFECT_FIELDS]
+
+
+def test_zero_has_no_sign():
+    assert texts(effects_of(-0.0))[0][0] == b"0"
+
+
+def test_what_is_no_number_is_nan():
+    assert np.isnan(numbers(effects_of(np.nan, np.inf, -np.inf))).all()
+
+
+def test_numbers_that_are_missing_move_no_other():
+    effects = Effects.missing(3, 2)
+    for place, field in enumerate(EFFECT_FIELDS):
+        getattr(effects, field.name)[:] = [
+            [place, 10 + place],
+            [20 + place, 30 + place],
+            [np.nan] * 2,
+        ]
+    effects.epistemic[:] = np.nan
+    effects.sd[1, 1] = np.nan
+    names = [field.name for field in EFFECT_FIELDS] * 2
+    one, two, three = texts(effects)
+    for row, first in ((one, 0), (two, 20)):
+        for place, (name, text) in enumerate(zip(names, row, strict=True)):
+            target, number = divmod(place, len(EFFECT_FIELDS))
+            is_missing = name == "epistemic" or (name == "sd" and first == 20 and target == 1)
+            assert text == (b"." if is_missing else b"%d" % (first + 10 * target + number))
+    assert set(three) == {b"."}
 
 
 def test_columns_run_over_the_numbers_of_one_target_before_the_next():
     effects = Effects.missing(2, 3)
     effects.effect[:] = [[1, 2, 3], [4, 5, 6]]
-    rows = texts(effects)
     width = len(EFFECT_FIELDS)
-    assert [row[::width] for row in rows] == [["1", "2", "3"], ["4", "5", "6"]]
+    assert [row[::width] for row in texts(effects)] == [[b"1", b"2", b"3"], [b"4", b"5", b"6"]]
+
+
+def test_what_stands_around_the_numbers_is_part_of_the_template():
+    rows = RowTemplates([b"a=", b"b="], before=b"<%b>", after=b"!")
+    assert rows.template(bytes([0b10000000])) % (b"x", 2.5) == b"<x>a=2.5b=.!"
 
 
 def test_no_variants_make_no_rows():
     # A chunk of blank or malformed lines has no variant, and used to end the run with a traceback.
-    assert texts(Effects.missing(0, 3)) == []
+    assert known_rows(Effects.missing(0, 3)) == []

@@ -6,7 +6,7 @@ moved by one base, or a strand that was mixed up, would show.
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from service.errors import Status
@@ -90,10 +90,12 @@ def test_ref_equal_to_alt_has_no_effect(toy_model, options, indel, left, length)
     contig, start, _, _ = indel
     ref = contig[start : start + length]
     with genome({"1": contig}) as reference:
-        scores = Scorer(toy_model, reference, options).score([
-            Variant("1", start + 1, ref, ref.lower()),
-            spelt(contig, start, ref, ref, left, 0),
-        ])
+        scores = Scorer(toy_model, reference, options).score(
+            [
+                Variant("1", start + 1, ref, ref.lower()),
+                spelt(contig, start, ref, ref, left, 0),
+            ]
+        )
     assert scores.status == [Status.OK] * 2
     assert (scores.effects.effect == 0).all()
 
@@ -110,6 +112,7 @@ def test_swapping_the_alleles_negates_the_effect(toy_model, options, indel, is_d
         one = Scorer(toy_model, reference, options).score([variant])
         two = Scorer(toy_model, other, options).score([back])
     assert one.status == two.status
+    assume(one.status == [Status.OK])  # some are too long for the window
     np.testing.assert_allclose(two.effects.effect, -one.effects.effect, atol=1e-6)
     np.testing.assert_allclose(two.effects.sd, one.effects.sd, atol=1e-6)
 
@@ -133,4 +136,5 @@ def test_the_other_strand_gives_the_same_effect(toy_model, indel, is_delins, mor
         one = Scorer(toy_model, reference, options).score([variant])
         two = Scorer(toy_model, other_strand, options).score([mirrored])
     assert one.status == two.status
+    assume(one.status == [Status.OK])  # some are too long for the window
     np.testing.assert_allclose(values(one), values(two), atol=1e-6)

@@ -1,102 +1,16 @@
-"""Outputs: whole under their name or not at all, never over an input."""
+"""Formats of outputs, and the index of one."""
 
-import gzip
-import os
 from pathlib import Path
 
+import pysam
 import pytest
 
-from service.errors import ValidationError
-from service.output import Output, OutputFormat, output_format
+from service.errors import InputFileError, ValidationError
+from service.output import OutputFormat, index, output_format
 
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.mark.parametrize("is_compressed", [False, True])
-def test_the_file_appears_when_it_is_whole(tmp_path, is_compressed):
-    path = tmp_path / "out.vcf"
-    path.write_bytes(b"old")
-    with Output(str(path), is_compressed=is_compressed) as output:
-        output.write(b"new\n")
-        assert path.read_bytes() == b"old"
-        assert files(tmp_path) == ["out.vcf", "out.vcf.partial"]
-    raw = path.read_bytes()
-    assert (gzip.decompress(raw) if is_compressed else raw) == b"new\n"
-    assert files(tmp_path) == ["out.vcf"]
-    if is_compressed:
-        assert raw.endswith(bytes.fromhex("1b0003000000000000000000")), "the BGZF end block"
-
-
-@pytest.mark.parametrize("is_compressed", [False, True])
-def test_a_failure_keeps_what_was_written_and_says_where(tmp_path, is_compressed):
-    path = tmp_path / "out.vcf"
-    with (
-        pytest.raises(RuntimeError) as error,
-        Output(str(path), is_compressed=is_compressed) as output,
-    ):
-        output.write(b"half\n")
-        raise RuntimeError
-    assert files(tmp_path) == ["out.vcf.partial"]
-    raw = (tmp_path / "out.vcf.partial").read_bytes()
-    assert (gzip.decompress(raw) if is_compressed else raw) == b"half\n"
-    assert str(tmp_path / "out.vcf.partial") in error.value.__notes__[0]
-
-
-def test_a_failure_before_the_first_byte_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError), Output(str(tmp_path / "o.vcf"), is_compressed=False):
-        raise RuntimeError
-    assert files(tmp_path) == []
-
-
-def test_a_link_keeps_pointing_at_the_file(tmp_path):
-    (tmp_path / "data").mkdir()
-    link = tmp_path / "out.vcf"
-    link.symlink_to(tmp_path / "data" / "real.vcf")
-    with Output(str(link), is_compressed=False) as output:
-        output.write(b"x")
-    assert link.is_symlink()
-    assert files(tmp_path / "data") == ["real.vcf"]
-
-
-@pytest.mark.parametrize("is_compressed", [False, True])
-def test_a_device_is_written_to_not_replaced(tmp_path, is_compressed):
-    pipe = tmp_path / "pipe.vcf"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    with Output(str(pipe), is_compressed=is_compressed) as output:
-        output.write(b"through\n")
-    raw = os.read(reader, 1000)
-    os.close(reader)
-    assert (gzip.decompress(raw) if is_compressed else raw) == b"through\n"
-    assert files(tmp_path) == ["pipe.vcf"]
-    assert pipe.is_fifo()
-
-
-@pytest.mark.parametrize("is_compressed", [False, True])
-def test_a_full_disk_is_an_error_not_a_short_file(is_compressed):
-    with pytest.raises(OSError), Output("/dev/full", is_compressed=is_compressed) as output:
-        output.write(b"x" * 3_000_000)
-
-
-@pytest.mark.parametrize("is_compressed", [False, True])
-def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path, is_compressed):
-    with pytest.raises(ValidationError, match=r"cannot be written: No such file or directory"):
-        Output(str(tmp_path / "no" / "out.vcf"), is_compressed=is_compressed)
-    with pytest.raises(ValidationError, match="is a folder"):
-        Output(str(tmp_path), is_compressed=is_compressed)
-
-
-def test_an_input_is_never_overwritten(tmp_path):
-    taken = tmp_path / "in.vcf"
-    taken.write_bytes(b"precious")
-    (tmp_path / "link.vcf").symlink_to(taken)
-    (tmp_path / "out.vcf.partial").hardlink_to(taken)
-    for name in ("in.vcf", "link.vcf", "./in.vcf", "out.vcf"):
-        with pytest.raises(ValidationError, match="would overwrite the input"):
-            Output(str(tmp_path / name), is_compressed=False, inputs=("-", str(taken)))
-    assert taken.read_bytes() == b"precious"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +24,10 @@ def test_an_input_is_never_overwritten(tmp_path):
         ("-", None, "vcf"),
         ("-", "tsv.gz", "tsv.gz"),
         ("a.txt", "tsv", "tsv"),
-        ("a.vcf", "tsv", "tsv"),
+        ("a.vcf.bgz", "vcf.gz", "vcf.gz"),
+        ("a.gz", "vcf.gz", "vcf.gz"),
+        ("a.parquet", None, "parquet"),
+        ("a.pq", "parquet", "parquet"),
     ],
 )
 def test_the_name_or_the_option_says_the_format(path, stated, found):
@@ -119,10 +36,96 @@ def test_the_name_or_the_option_says_the_format(path, stated, found):
 
 @pytest.mark.parametrize(("path", "stated"), [("a.txt", None), ("vcfgz", None), ("a.vcf", "bcf")])
 def test_an_unknown_format_is_refused_with_the_known_ones(path, stated):
-    with pytest.raises(ValidationError, match=r"\.vcf, \.vcf\.gz, \.tsv, \.tsv\.gz"):
+    with pytest.raises(ValidationError, match=r"vcf, \.?vcf\.gz, \.?tsv, \.?tsv\.gz, \.?parquet"):
         output_format(path, stated)
 
 
+@pytest.mark.parametrize(
+    ("path", "stated"),
+    [("a.vcf.gz", "tsv"), ("a.vcf", "vcf.gz"), ("a.vcf.gz", "vcf"), ("a.parquet", "tsv.gz")],
+)
+def test_a_name_that_contradicts_the_format_is_refused(path, stated):
+    with pytest.raises(ValidationError, match=f"{path} is named as .* --format says {stated}"):
+        output_format(path, stated)
+
+
+def test_parquet_needs_a_file():
+    with pytest.raises(ValidationError, match="standard output"):
+        output_format("-", "parquet")
+
+
 def test_formats_know_their_packing():
-    assert [style.is_compressed for style in OutputFormat] == [False, True, False, True]
-    assert [style.is_table for style in OutputFormat] == [False, False, True, True]
+    styles = ["vcf", "vcf.gz", "tsv", "tsv.gz", "parquet"]
+    assert [style.value for style in OutputFormat] == styles
+    assert [style.is_compressed for style in OutputFormat] == [False, True, False, True, False]
+    assert [style.is_table for style in OutputFormat] == [False, False, True, True, True]
+
+
+TOP = (
+    b"##fileformat=VCFv4.3\n##contig=<ID=1>\n##contig=<ID=2>\n"
+    b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+)
+
+
+def write_vcf(path: Path, *places: tuple[str, int]) -> Path:
+    lines = (f"{contig}\t{pos}\t.\tA\tC\t.\t.\t.\n".encode() for contig, pos in places)
+    with pysam.BGZFile(str(path), "wb") as file:
+        file.write(TOP + b"".join(lines))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["tbi", "csi"])
+@pytest.mark.parametrize("name", ["out.vcf.gz", "out.vcf.gz.partial"])
+def test_an_index_finds_the_records_of_a_region(tmp_path, kind, name):
+    path = write_vcf(tmp_path / name, ("1", 7), ("1", 7), ("1", 900), ("2", 5))
+    before = path.read_bytes()
+    made = index(path, kind)
+    assert made == tmp_path / f"{name}.{kind}"
+    assert files(tmp_path) == [name, f"{name}.{kind}"]
+    assert path.read_bytes() == before
+    with pysam.TabixFile(str(path), index=str(made)) as file:
+        assert [row.split("\t")[1] for row in file.fetch("1", 6, 8)] == ["7", "7"]
+        assert [row.split("\t")[1] for row in file.fetch("2")] == ["5"]
+
+
+def test_an_index_replaces_an_older_one(tmp_path):
+    path = write_vcf(tmp_path / "out.vcf.gz", ("1", 7))
+    index(path, "tbi")
+    write_vcf(path, ("2", 7))
+    index(path, "tbi")
+    with pysam.TabixFile(str(path)) as file:
+        assert file.contigs == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("places", "problem"),
+    [
+        ([("1", 900), ("1", 7)], "line 6 is not in order; sort the input: bcftools sort"),
+        ([("1", 7), ("2", 7), ("1", 8)], "line 7 is not in order"),
+        (
+            [("1", 7), ("1", 600_000_000)],
+            "line 6 lies beyond what a .tbi can hold; use --index csi",
+        ),
+    ],
+)
+def test_what_cannot_be_indexed_is_named(tmp_path, capfd, places, problem):
+    path = write_vcf(tmp_path / "out.vcf.gz", *places)
+    (tmp_path / "out.vcf.gz.tbi").write_bytes(b"of an older file")
+    with pytest.raises(InputFileError, match=problem):
+        index(path, "tbi")
+    assert files(tmp_path) == ["out.vcf.gz"]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_csi_holds_what_a_tbi_cannot(tmp_path):
+    path = write_vcf(tmp_path / "out.vcf.gz", ("1", 600_000_000))
+    with pysam.TabixFile(str(path), index=str(index(path, "csi"))) as file:
+        assert len(list(file.fetch("1", 599_999_999, 600_000_000))) == 1
+
+
+def test_a_malformed_line_keeps_a_file_from_being_indexed(tmp_path):
+    path = tmp_path / "out.vcf.gz"
+    with pysam.BGZFile(str(path), "wb") as file:
+        file.write(TOP + b"1\t7\t.\tA\tC\t.\t.\t.\nbad\n")
+    with pytest.raises(InputFileError, match="line 6 is malformed"):
+        index(path, "tbi")

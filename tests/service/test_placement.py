@@ -5,7 +5,7 @@ import pysam.bcftools
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from service.placement import justify, normal_form
+from service.placement import Nearby, justify, normal_form
 from service.variants import Edit, Variant, trim
 from tests.genomes import genome, write_fasta
 
@@ -26,8 +26,9 @@ def changes(draw):
 def forms(contig, start, ref, alt):
     edit = trim(Variant("1", start + 1, ref, alt))
     with genome({"1": contig}) as reference:
-        justified = justify(reference, "1", edit)
-        return edit, justified, normal_form(reference, "1", edit, justified)
+        bases = Nearby(reference, "1", edit.start, edit.end)
+        justified = justify(bases, edit)
+        return edit, justified, normal_form(bases, edit, justified)
 
 
 @given(changes())

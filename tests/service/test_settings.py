@@ -7,12 +7,6 @@ from service.scoring import ScoringOptions
 from service.settings import ENV_PREFIX, Settings, load_settings
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch):
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"{ENV_PREFIX}{name.upper()}", raising=False)
-
-
 def test_command_line_over_environment_over_default(monkeypatch):
     assert load_settings().port == 8000
     monkeypatch.setenv("VARSIGMA_PORT", "9000")
@@ -23,7 +17,8 @@ def test_command_line_over_environment_over_default(monkeypatch):
 
 EXAMPLES = {
     "models": "m", "model": "dh7,mse", "reference": "r.fa", "assembly": "GRCh38", "device": "cpu",
-    "threads": "3", "strands": "1", "shifts": "0, -10,10", "coverage": "0.5", "batch_size": "7",
+    "threads": "3", "workers": "4", "ray": "auto", "shard_bytes": "9", "strands": "1",
+    "shifts": "0, -10,10", "anchorings": "centre, left", "coverage": "0.5", "batch_size": "7",
     "mismatch_share": "0.2", "host": "0.0.0.0", "port": "1", "max_body_bytes": "5",
     "max_items": "6", "max_stream_items": "7", "max_region": "8", "max_waiting_sequences": "9",
     "max_long": "2", "micro_batch": "3", "timeout": "4", "drain_delay": "1", "drain_timeout": "6",
@@ -42,7 +37,9 @@ def test_every_setting_is_read_from_its_variable(monkeypatch):
     assert not [name for name in EXAMPLES if getattr(settings, name) == getattr(default, name)]
     assert settings.model == ("dh7", "mse")
     assert settings.shifts == (0, -10, 10)
-    assert settings.scoring_options().shifts == (0, -10, 10)
+    assert settings.anchorings == ("centre", "left")
+    options = settings.scoring_options()
+    assert (options.shifts, options.anchorings) == (settings.shifts, settings.anchorings)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +47,9 @@ def test_every_setting_is_read_from_its_variable(monkeypatch):
     [
         ("assembly", "hg19"), ("device", "gpu"), ("threads", "0"), ("strands", "3"),
         ("shifts", "a"), ("shifts", "1,1"), ("shifts", ","), ("coverage", "1"),
-        ("coverage", "nan"), ("batch_size", "-1"), ("port", "70000"), ("model", "a,a"),
+        ("coverage", "nan"), ("batch_size", "-1"), ("workers", "0"), ("shard_bytes", "0"),
+        ("anchorings", "middle"), ("anchorings", "left,left"), ("anchorings", ","),
+        ("port", "70000"), ("model", "a,a"),
         ("body_timeout", "0"), ("metrics", "maybe"), ("organization_url", "a.org"),
     ],
 )  # fmt: skip

@@ -2,14 +2,16 @@
 
 import gzip
 import io
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pysam
 import pytest
 
 from service.errors import InputFileError
-from service.source import Source
+from service.source import Packing, Source
 from tests.service.cohort import write_packed
 
 LINES = [f"line {number} {'x' * 90}\n".encode() for number in range(5000)]
@@ -36,6 +38,104 @@ def test_every_packing_gives_the_same_lines(tmp_path, monkeypatch, packing, is_s
         assert list(source) == LINES
     assert source.position == path.stat().st_size
     assert source.size == (None if is_stream else path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("packing", "kind"),
+    [("plain", Packing.PLAIN), ("gzip", Packing.GZIP), ("bgzip", Packing.BGZF)],
+)
+def test_the_packing_is_known_by_the_first_bytes(tmp_path, packing, kind):
+    with Source(str(write_packed(tmp_path / "in", CONTENT, packing))) as source:
+        assert source.packing is kind
+        assert kind.has_offsets is (packing != "gzip")
+
+
+@pytest.fixture
+def bcf(tmp_path) -> Path:
+    path = tmp_path / "in.bcf"
+    header = pysam.VariantHeader()
+    header.add_line("##contig=<ID=1>")
+    with pysam.VariantFile(str(path), "wb", header=header) as file:
+        for start in range(3000):
+            file.write(file.new_record("1", start, alleles=("A", "C")))
+    return path
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_bcf_is_read_as_text(bcf, monkeypatch, is_packed, is_stream):
+    if not is_packed:
+        bcf.write_bytes(gzip.decompress(bcf.read_bytes()))
+    source = stdin(monkeypatch, bcf.read_bytes()) if is_stream else Source(str(bcf))
+    with source:
+        lines = list(source)
+        assert source.packing is Packing.BCF
+    assert lines[0] == b"##fileformat=VCFv4.2\n"
+    assert lines[-1] == b"1\t3000\t.\tA\tC\t.\t.\t.\n"
+    assert len(lines) == 3000 + 4
+    assert source.position == bcf.stat().st_size
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+@pytest.mark.parametrize("is_stream", [True, False])
+@pytest.mark.parametrize("cut", [1, 27, END_BLOCK, 1000, 5000])
+def test_cut_bcf_is_truncated(bcf, monkeypatch, capfd, is_packed, is_stream, cut):
+    content = bcf.read_bytes() if is_packed else gzip.decompress(bcf.read_bytes())
+    bcf.write_bytes(content[:-cut])
+    lines = []
+
+    def read() -> None:
+        with stdin(monkeypatch, content[:-cut]) if is_stream else Source(str(bcf)) as source:
+            lines.extend(source)
+
+    with pytest.raises(InputFileError, match="truncated"):
+        read()
+    assert len(lines) < 3004 or (is_packed and cut <= END_BLOCK)
+    assert capfd.readouterr().err == "", "htslib says nothing of its own"
+
+
+def test_damaged_bcf_is_named(bcf):
+    raw = bytearray(bcf.read_bytes())
+    raw[len(raw) // 2] ^= 0xFF
+    bcf.write_bytes(raw)
+    with pytest.raises(InputFileError, match=r"in.bcf: damaged or truncated BCF after line \d+;"):
+        lines_of(bcf)
+
+
+def test_bcf_that_is_not_read_to_its_end_leaves_no_thread(bcf):
+    bcf.write_bytes(gzip.decompress(bcf.read_bytes()))
+    before = threading.active_count()
+    with Source(str(bcf)) as source:
+        lines = iter(source)
+        next(lines)
+        lines.close()
+    assert threading.active_count() == before
+
+
+def test_damaged_bcf_on_a_stream_that_stays_open_ends(bcf):
+    raw = bytearray(bcf.read_bytes())
+    raw[len(raw) // 2] ^= 0xFF
+    code = "from service.source import Source\nfor line in Source('-'): pass"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stderr
+        process.stdin.write(raw)
+        process.stdin.flush()  # and it is not closed
+        try:
+            assert process.wait(60) == 1
+        finally:
+            process.kill()
+        text = process.stderr.read().decode()
+    assert "standard input: damaged or truncated BCF" in text
+    assert "Fatal Python error" not in text
+
+
+def test_messages_may_call_an_input_something_else(tmp_path):
+    (tmp_path / "empty").touch()
+    with pytest.raises(InputFileError, match=r"^the cohort is empty"):
+        Source(str(tmp_path / "empty"), "the cohort")
 
 
 def test_a_last_line_without_end_and_crlf_are_kept(tmp_path):
@@ -129,7 +229,7 @@ def test_corrupt_gzip_is_named(tmp_path):
 
 
 def test_a_file_without_line_ends_does_not_fill_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("service.source._MAX_LINE", 1000)
+    monkeypatch.setattr("service.source.MAX_LINE", 1000)
     path = write_packed(tmp_path / "in", b"x" * 5000, "plain")
     with pytest.raises(InputFileError, match="line 1 is longer than 1000 bytes"):
         lines_of(path)

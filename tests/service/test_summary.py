@@ -1,31 +1,42 @@
 """The summary: counts, the warnings a user must see, and the exit code."""
 
+import json
 from io import StringIO
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
 from rich.console import Console
 
 from service.errors import Status
+from service.records import parse_lines
 from service.session import CUDA
 from service.summary import Summary
-from service.vcf import Passed, Record, parse_line
+from service.tally import Tally
+from tests.service.made_scores import make_scores
 
 PROVENANCE = {
     "assembly": "GRCh37", "model": "toy", "targets": ["K562", "HepG2", "WTC11"], "threads": 2,
     "providers": ["CPUExecutionProvider"], "calibrated_targets": [], "use": "research use only",
 }  # fmt: skip
+OF_TALLY = {"n_malformed", "n_records", "unknown_contigs", "problems"}
 
 
 def summary(counts: dict[Status, int], **changes) -> Summary:
-    made = Summary(provenance=PROVENANCE)
-    made.counts.update(counts)
-    for name, value in changes.items():
-        setattr(made, name, value)
-    return made
+    tally = Tally(**{name: changes.pop(name) for name in OF_TALLY & changes.keys()})
+    tally.counts.update(counts)
+    return Summary(**{"provenance": PROVENANCE, "tally": tally} | changes)
 
 
 def warnings(counts: dict[Status, int], **changes) -> str:
     return "\n".join(summary(counts, **changes).warnings(0.1))
+
+
+def tally_of(lines: list[bytes], statuses: list[Status], first_number: int = 1) -> Tally:
+    tally = Tally()
+    tally.add_chunk(list(parse_lines(lines, first_number)), make_scores(statuses))
+    return tally
 
 
 @pytest.mark.parametrize(
@@ -35,14 +46,22 @@ def warnings(counts: dict[Status, int], **changes) -> str:
         ({Status.OK: 1}, 0, 0),
         ({Status.OK: 1, Status.REF_MISMATCH: 99}, 0, 0),
         ({Status.NO_ALT: 5}, 0, 0),
-        ({Status.OK: 1}, 2, 3),
-        ({}, 2, 3),
+        ({Status.OK: 1}, 2, 4),
+        ({}, 2, 4),
         ({Status.UNKNOWN_CONTIG: 5}, 0, 4),
         ({Status.SYMBOLIC_ALT: 5, Status.NO_ALT: 9}, 2, 4),
     ],
 )
 def test_exit_code(counts, n_malformed, code):
-    assert summary(counts, n_malformed=n_malformed).exit_code == code
+    made = summary(counts, n_malformed=n_malformed)
+    assert made.exit_code == code
+    incomplete = summary(counts, n_malformed=n_malformed, gaps=["shard 3"])
+    assert incomplete.exit_code == 3
+
+
+def test_what_is_missing_is_named_first():
+    text = warnings({Status.UNKNOWN_CONTIG: 5}, gaps=["lines 5 to 9", "lines 20 to 30"])
+    assert text.startswith("incomplete: lines 5 to 9; lines 20 to 30\n")
 
 
 def test_nothing_scored_says_why():
@@ -67,25 +86,87 @@ def test_an_assembly_that_is_not_stated_is_warned_about_once():
 
 
 def test_the_first_malformed_lines_are_named():
-    made = summary({Status.OK: 1})
-    for number in (5, 9, 12, 40):
-        made.add_passed(Passed(number, b"x\n", "POS is odd"))
-    made.add_passed(Passed(41, b"\n", None))
-    [text] = made.warnings(0.1)
-    assert text.startswith("4 malformed records passed through unscored: line 5: POS is odd; ")
-    assert "line 12" in text
+    lines = [b"a\n", b"\n", b"1\tx\t.\tA\tC\t.\t.\t.\n", b"c\n", b"d\n"]
+    [text] = summary({}, **vars_of(tally_of(lines, [], first_number=5))).warnings(0.1)
+    assert text.startswith("4 malformed records passed through unscored: line 5: 1 of the 8")
+    assert "line 7: POS 'x'" in text
+    assert "line 8: " in text
     assert text.endswith("...")
-    assert "line 40" not in text
+    assert "line 9" not in text
+
+
+def vars_of(tally: Tally) -> dict:
+    return {name: getattr(tally, name) for name in OF_TALLY}
+
+
+RECORD = b"\t7\t.\tA\tC,G\t.\t.\t.\n"
 
 
 def test_records_are_counted_by_alt():
-    made = summary({})
-    record = parse_line(b"chrU\t7\t.\tA\tC,G\t.\t.\t.\n", 1)
-    assert isinstance(record, Record)
-    for _ in range(5):
-        made.add(record, [Status.OK, Status.UNKNOWN_CONTIG])
-    assert (made.n_records, made.n_alts, made.n_scored) == (5, 10, 5)
-    assert made.unknown_contigs == ["chrU"]
+    names = [b"chr1", b"chrU", b"chr1", b"chrV", b"chrW", b"chrX"]
+    lines = [b"bad\n", *(name + RECORD for name in names), b"\n"]
+    unknown = [Status.UNKNOWN_CONTIG] * 2
+    statuses = [
+        Status.OK, Status.REF_MISMATCH, *unknown, Status.OK, Status.NO_ALT, *unknown * 3
+    ]  # fmt: skip
+    tally = tally_of(lines, statuses)
+    assert (tally.n_lines, tally.n_records, tally.n_malformed) == (8, 6, 1)
+    assert (tally.n_alts, tally.n_scored, tally.n_mismatched, tally.n_compared) == (12, 2, 1, 3)
+    assert tally.unknown_contigs == ["chrU", "chrV", "chrW"]
+    assert tally.problems == [(1, "1 of the 8 tab-separated columns that VCF asks for")]
+
+
+KINDS = st.sampled_from([
+    (b"bad\n", []), (b"\n", []), (b"1\tx\t.\tA\tC\t.\t.\t.\n", []),
+    (b"1" + RECORD, [Status.OK, Status.STAR_ALT]),
+    *((name + RECORD, [Status.UNKNOWN_CONTIG] * 2) for name in (b"u", b"v", b"w", b"x")),
+])  # fmt: skip
+
+
+@given(st.lists(st.lists(KINDS, max_size=6), max_size=5), st.integers(0, 100))
+def test_the_counts_of_shards_add_up_to_those_of_the_file(shards, n_header):
+    merged = Tally()
+    for shard in shards:
+        lines, statuses = [line for line, _ in shard], [s for _, some in shard for s in some]
+        # Each shard numbers its own lines from 1; a marker is how it hands the counts over.
+        text = Marker(tally=tally_of(lines, statuses)).model_dump_json()
+        part = Marker.model_validate_json(text).tally
+        merged = merged.merged(part, n_header + merged.n_lines)
+    whole = [kind for shard in shards for kind in shard]
+    statuses = [status for _, some in whole for status in some]
+    assert merged == tally_of([line for line, _ in whole], statuses, n_header + 1)
+
+
+class Marker(BaseModel):
+    tally: Tally
+
+
+def test_a_tally_survives_inside_a_marker():
+    tally = tally_of([b"bad\n", b"u" + RECORD], [Status.OK, Status.UNKNOWN_CONTIG])
+    text = Marker(tally=tally).model_dump_json()
+    again = Marker.model_validate_json(text).tally
+    assert again == tally
+    again.counts[Status.OK] += 1
+    assert again.n_scored == 2, "still a counter, of statuses"
+    assert {type(status) for status in again.counts} == {Status}
+    assert json.loads(text)["tally"]["counts"] == {"ok": 1, "unknown_contig": 1}
+
+
+def test_the_summary_as_json_says_what_the_table_says():
+    made = summary(
+        {Status.OK: 9, Status.REF_MISMATCH: 1}, n_records=10, n_malformed=1,
+        problems=[(7, "REF is empty")], seconds=2.0, is_rescored=True,
+    )  # fmt: skip
+    content = json.loads(json.dumps(made.as_dict(mismatch_share=0.1)))
+    assert content["exit_code"] == made.exit_code == 4
+    assert content["warnings"] == list(made.warnings(0.1))
+    assert len(content["warnings"]) == 3
+    assert content["counts"]["ref_mismatch"] == 1
+    assert set(content["counts"]) == set(Status)
+    assert content["problems"] == [{"line": 7, "problem": "REF is empty"}]
+    assert (content["n_alts"], content["n_scored"], content["variants_per_second"]) == (10, 9, 5)
+    assert content["provenance"] == PROVENANCE
+    assert content["gaps"] == []
 
 
 def test_the_table_shows_every_status_that_occurred_and_the_terms_of_use():

@@ -2,40 +2,36 @@
 
 import io
 
+import numpy as np
 import pandas as pd
 
+from service.encoders import encoder_for
 from service.errors import Status
-from service.fields import EFFECT_FIELDS
+from service.output import OutputFormat
+from service.records import Passed, Record, parse_line, parse_lines, read_header
+from service.scoring import Scores
 from service.tables import FIXED_COLUMNS, TsvEncoder
-from service.vcf import Passed, Record, VcfReader, parse_line
+from service.vcf import VcfEncoder
+from tests.service.made_scores import NAMES, make_record, make_scores
 
-NAMES = [field.name for field in EFFECT_FIELDS]
 PROVENANCE = {"model": "toy", "assembly": None, "calibrated_targets": []}
+HEADER = read_header([b"#CHROM\n"], "in.vcf")
 
 
 def encoder() -> TsvEncoder:
     return TsvEncoder(("K562", "HepG2"), provenance=PROVENANCE)
 
 
-def row(value: str) -> list[str]:
-    return [value] * 2 * len(NAMES)
-
-
-def table(body: bytes) -> pd.DataFrame:
-    header = encoder().header(VcfReader([b"#CHROM\n"], "in.vcf"))
-    return pd.read_csv(io.BytesIO(header + body), sep="\t", comment="#", na_values=".")
-
-
-def record(line: bytes) -> Record:
-    parsed = parse_line(line, 1)
-    assert isinstance(parsed, Record)
-    return parsed
+def table(lines: list[Record | Passed], scores: Scores) -> pd.DataFrame:
+    text = encoder().header(HEADER, {}) + encoder().lines(lines, scores)
+    return pd.read_csv(io.BytesIO(text), sep="\t", comment="#", na_values=".")
 
 
 def test_one_row_per_alt_in_order():
-    line = record(b"chr1\t7\trs1\tA\tC,<DEL>,G\t9\tPASS\tDP=3\tGT\t0/1\r\n")
+    line = make_record(b"chr1\t7\trs1\tA\tC,<DEL>,G\t9\tPASS\tDP=3\tGT\t0/1\r\n")
     statuses = [Status.OK, Status.SYMBOLIC_ALT, Status.MODEL_NAN]
-    frame = table(encoder().record(line, statuses, [row("0.5"), row("."), row(".")]))
+    scores = make_scores(statuses, [0.5, np.nan, np.nan], n_targets=2)
+    frame = table([line], scores)
     assert list(frame.columns) == [
         *FIXED_COLUMNS,
         *(f"{target}_{name}" for target in ("K562", "HepG2") for name in NAMES),
@@ -43,32 +39,50 @@ def test_one_row_per_alt_in_order():
     assert frame["alt"].tolist() == ["C", "<DEL>", "G"]
     assert frame["alt_index"].tolist() == [1, 2, 3]
     assert frame["status"].tolist() == ["ok", "symbolic_alt", "model_nan"]
+    assert frame["normalised"].fillna("?").tolist() == ["1:A:C", "?", "?"]
     assert (frame[["contig", "pos", "id", "ref"]] == ["chr1", 7, "rs1", "A"]).all(axis=None)
     assert frame["HepG2_sd"].fillna(-1).tolist() == [0.5, -1, -1]
 
 
+def test_the_numbers_of_a_chunk_stay_with_their_alts():
+    lines = [b"1\t7\t.\tA\tC,G\t.\t.\t.\n", b"bad\n", b"\n", b"1\t9\t.\tA\tT\t.\t.\t.\n"]
+    frame = table(list(parse_lines(lines, 1)), make_scores([Status.OK] * 3, [1, 2, 3], n_targets=2))
+    assert frame["K562_effect"].fillna(-1).tolist() == [1, 2, -1, 3]
+    assert frame["HepG2_aleatoric"].fillna(-1).tolist() == [1, 2, -1, 3]
+
+
 def test_a_record_without_alt_has_a_row():
-    frame = table(
-        encoder().record(record(b"1\t7\t.\tA\t.\t.\t.\t.\n"), [Status.NO_ALT], [row(".")])
-    )
-    assert frame["status"].tolist() == ["no_alt"]
+    line = make_record(b"1\t7\t.\tA\t.\t.\t.\t.\n")
+    assert table([line], make_scores([Status.NO_ALT], n_targets=2))["status"].tolist() == ["no_alt"]
 
 
 def test_a_malformed_line_has_a_row_and_a_blank_one_none():
     lines = [b"chr1\t7\t.\n", b"hello world\n", b"chr1\tx\t.\tA\tC\t.\t.\t.\r\n", b"\n"]
-    body = b"".join(
-        encoder().passed(parsed)
-        for parsed in (parse_line(line, 1) for line in lines)
-        if isinstance(parsed, Passed)
-    )
-    frame = table(body)
+    frame = table(list(parse_lines(lines, 1)), make_scores([], n_targets=2))
     assert frame["contig"].tolist() == ["chr1", "hello world", "chr1"]
     assert frame["alt"].fillna("?").tolist() == ["?", "?", "C"]
     assert set(frame["status"]) == {"malformed_record"}
     assert set(frame["alt_index"]) == {0}
 
 
+def test_a_carriage_return_inside_a_column_does_not_end_the_row():
+    lines = [parse_line(b"1\t7\ta\rb\tA\tC\t.\t.\t.\r\n", 1), parse_line(b"x\ry\t7\n", 2)]
+    frame = table(lines, make_scores([Status.OK], n_targets=2))
+    assert frame["id"].fillna(".").tolist() == ["a b", "."]
+    assert frame["contig"].tolist() == ["1", "x y"]
+
+
 def test_the_comments_say_what_made_it():
-    header = encoder().header(VcfReader([b"#CHROM\n"], "in.vcf")).decode()
+    header = encoder().header(HEADER, {}).decode()
     comments = [line for line in header.splitlines() if line.startswith("#")]
     assert comments == ["# model=toy", "# assembly=unspecified", "# calibrated_targets=none"]
+
+
+def test_a_format_has_its_encoder():
+    provenance = PROVENANCE | {"targets": ["K562"], "options": {"coverage": 0.75}}
+    kinds = {style: type(encoder_for(style, provenance)) for style in OutputFormat}
+    assert {style for style, kind in kinds.items() if kind is VcfEncoder} == {"vcf", "vcf.gz"}
+    assert {style for style, kind in kinds.items() if kind is TsvEncoder} == {
+        "tsv", "tsv.gz", "parquet"
+    }  # fmt: skip
+    assert b"the 75% interval" in encoder_for(OutputFormat.VCF, provenance).header(HEADER, {})

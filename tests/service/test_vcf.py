@@ -1,5 +1,6 @@
 """VCF text: what is read, and that nothing else of a line changes."""
 
+import numpy as np
 import pysam
 import pytest
 from hypothesis import given
@@ -7,7 +8,18 @@ from hypothesis import strategies as st
 
 from service.errors import DecodingError, InputFileError, ModelContractError, Status
 from service.fields import EFFECT_FIELDS
-from service.vcf import Passed, Record, VcfEncoder, VcfReader, info_key, parse_line
+from service.records import (
+    Header,
+    Passed,
+    Record,
+    VcfReader,
+    check_last_line,
+    parse_line,
+    parse_lines,
+    read_header,
+)
+from service.vcf import VcfEncoder, info_key
+from tests.service.made_scores import NAMES, make_record, make_scores
 
 COLUMNS = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 LINE = b"chr1\t7\trs1\tA\tC,<DEL>\t9.5\tPASS\tDP=3\tGT\t0/1\n"
@@ -18,8 +30,9 @@ def encoder(*targets: str) -> VcfEncoder:
     return VcfEncoder(targets or ("K562",), coverage=0.9, provenance=provenance)
 
 
-def row(value: str = "1.5", n_targets: int = 1) -> list[str]:
-    return [value] * len(EFFECT_FIELDS) * n_targets
+def encoded(line: Record | Passed, *statuses: Status, targets: tuple[str, ...] = ()) -> bytes:
+    """One line with the value 1.5 for all numbers of its ALTs."""
+    return encoder(*targets).lines([line], make_scores(statuses, n_targets=len(targets) or 1))
 
 
 def info_of(line: bytes) -> dict[str, str]:
@@ -28,11 +41,11 @@ def info_of(line: bytes) -> dict[str, str]:
 
 
 def test_a_record_has_one_variant_per_alt_in_order() -> None:
-    record = parse_line(LINE, 12)
-    assert isinstance(record, Record)
+    record = make_record(LINE, 12)
     assert [str(variant) for variant in record.variants] == ["chr1:7:A>C", "chr1:7:A><DEL>"]
     assert record.number == 12
-    assert record.fields[8] == b"GT\t0/1", "samples are one piece, never split"
+    assert record.line == LINE
+    assert record.line[record.start : record.end] == b"DP=3"
 
 
 @pytest.mark.parametrize(
@@ -60,33 +73,76 @@ def test_a_malformed_line_is_named_and_passes_through(line: bytes, problem: str)
     assert passed.problem is not None
     assert problem in passed.problem
     assert len(passed.problem) < 100, "one short line, whatever came in"
-    assert encoder().passed(passed) == line
+    assert encoded(passed) == line
 
 
 @pytest.mark.parametrize("line", [b"\n", b"\r\n"])
 def test_a_blank_line_is_no_problem(line: bytes) -> None:
-    assert parse_line(line, 3) == Passed(3, line, None)
+    passed = parse_line(line, 3)
+    assert passed == Passed(3, line, None)
+    assert encoded(passed) == line
+
+
+@pytest.mark.parametrize("pos", [b"0", b"007", b"2147483647"])
+def test_every_position_that_vcf_allows_is_read(pos: bytes) -> None:
+    record = make_record(LINE.replace(b"\t7\t", b"\t" + pos + b"\t"))
+    assert record.variants[0].pos == int(pos)
 
 
 def test_alleles_that_are_no_text_are_read_and_kept() -> None:
     line = b"chr1\t7\t.\tA\t\xe9\t.\t.\t.\n"
-    record = parse_line(line, 3)
-    assert isinstance(record, Record)
-    out = encoder().record(record, [Status.NON_ACGTN], [row(".")])
+    out = encoded(parse_line(line, 3), Status.NON_ACGTN)
     assert out.startswith(b"chr1\t7\t.\tA\t\xe9\t.\t.\tVARSIGMA_STATUS=non_acgtn;")
 
 
 def test_info_gets_one_value_per_alt() -> None:
-    record = parse_line(LINE, 1)
-    out = encoder("K562", "Hep-G2").record(
-        record, [Status.OK, Status.SYMBOLIC_ALT], [row("1.5", 2), row(".", 2)]
-    )
+    out = encoded(parse_line(LINE, 1), Status.OK, Status.SYMBOLIC_ALT, targets=("K562", "Hep-G2"))
     info = info_of(out)
     assert info["DP"] == "3"
     assert info["VARSIGMA_STATUS"] == "ok,symbolic_alt"
+    assert info["VARSIGMA_NORM"] == "1:A:C,."
     names = [f"VARSIGMA_{t}_{f.name.upper()}" for t in ("K562", "HEP_G2") for f in EFFECT_FIELDS]
-    assert list(info) == ["DP", "VARSIGMA_STATUS", *names]
+    assert list(info) == ["DP", "VARSIGMA_STATUS", "VARSIGMA_NORM", *names]
     assert {info[name] for name in names} == {"1.5,."}
+
+
+def test_each_alt_of_a_chunk_gets_its_own_numbers() -> None:
+    lines = [
+        b"1\t7\t.\tA\tC\t.\t.\tDP=1\n",
+        b"bad\n",
+        b"1\t8\t.\tA\tC,*,G\t.\t.\tDP=2\n",
+        b"\n",
+        b"1\t9\t.\tA\t<DEL>\t.\t.\tDP=3\n",
+        b"1\t10\t.\tA\tT\t.\t.\tDP=4\n",
+    ]
+    statuses = [
+        Status.OK, Status.OK, Status.STAR_ALT, Status.OK, Status.SYMBOLIC_ALT, Status.OK
+    ]  # fmt: skip
+    scores = make_scores(statuses, [1, 2, np.nan, 3, np.nan, 4])
+    scores.effects.epistemic[:] = np.nan
+    scores.effects.sd[3] = np.nan
+    out = encoder().lines(list(parse_lines(lines, 1)), scores).splitlines(keepends=True)
+    assert [out[1], out[3]] == [lines[1], lines[3]]
+    records = [info_of(out[row]) for row in (0, 2, 4, 5)]
+    assert [info["VARSIGMA_STATUS"] for info in records] == [
+        "ok",
+        "ok,star_alt,ok",
+        "symbolic_alt",
+        "ok",
+    ]
+    assert [info["VARSIGMA_NORM"] for info in records] == ["1:A:C", "2:A:C,.,4:A:C", ".", "6:A:C"]
+    for name in NAMES:
+        expected = ["1", "2,.,3", ".", "4"]
+        if name == "epistemic":
+            expected = [".", ".,.,.", ".", "."]
+        if name == "sd":
+            expected[1] = "2,.,."
+        assert [info[f"VARSIGMA_K562_{name.upper()}"] for info in records] == expected, name
+
+
+def test_a_chunk_without_records_passes_through() -> None:
+    lines = [b"bad\n", b"\n"]
+    assert encoder().lines(list(parse_lines(lines, 1)), make_scores([])) == b"".join(lines)
 
 
 @pytest.mark.parametrize(
@@ -99,12 +155,18 @@ def test_info_gets_one_value_per_alt() -> None:
         (b"A;B=VARSIGMA_X", b"A;B=VARSIGMA_X;"),
         (b"VARSIGMA_STATUS=ok;VARSIGMA_OLD_EFFECT=1", b""),
         (b"A=1;VARSIGMA_STATUS=ok;B=2", b"A=1;B=2;"),
+        (b"VARSIGMA_STATUS=ok;VARSIGMA_NORM=7:A:C;B=nan;C=.,nan", b"B=nan;C=.,nan;"),
     ],
 )
 def test_info_is_appended_to_and_an_earlier_run_is_replaced(info: bytes, kept: bytes) -> None:
-    record = parse_line(b"\t".join((b"1\t7\t.\tA\tC\t.\t.", info)) + b"\n", 1)
-    out = encoder().record(record, [Status.OK], [row()])
-    assert out.split(b"\t")[7].startswith(kept + b"VARSIGMA_STATUS=ok;VARSIGMA_K562_EFFECT=1.5;")
+    for samples in (b"", b"\tGT\t0/1"):
+        line = b"1\t7\t.\tA\tC\t.\t.\t" + info + samples + b"\n"
+        out = encoded(parse_line(line, 1), Status.OK).split(b"\t")
+        assert out[7].startswith(
+            kept + b"VARSIGMA_STATUS=ok;VARSIGMA_NORM=1:A:C;VARSIGMA_K562_EFFECT=1.5;"
+        )
+        assert out[7].count(b"VARSIGMA_STATUS=") == 1 + kept.count(b"VARSIGMA_STATUS=")
+        assert out[7].count(b"VARSIGMA_NORM=") == 1
 
 
 FIELD = st.binary(min_size=1, max_size=8).map(lambda raw: raw.translate(None, b"\t\n\r") or b".")
@@ -115,7 +177,7 @@ FIELD = st.binary(min_size=1, max_size=8).map(lambda raw: raw.translate(None, b"
     alts=st.lists(st.sampled_from([b"A", b"<DEL>", b"*", b"."]), min_size=1, max_size=4),
     info=FIELD.filter(lambda raw: b"VARSIGMA_" not in raw),
     pos=st.integers(0, 2**31 - 1),
-    samples=st.lists(FIELD, max_size=5),
+    samples=st.one_of(st.lists(FIELD, max_size=5), st.just([b"GT", *[b"0/1:35:99"] * 300])),
     eol=st.sampled_from([b"\n", b"\r\n", b""]),
 )
 def test_every_other_byte_of_a_line_survives(columns, alts, info, pos, samples, eol) -> None:
@@ -123,10 +185,9 @@ def test_every_other_byte_of_a_line_survives(columns, alts, info, pos, samples, 
     contig = contig.replace(b"#", b"c")
     before = [contig, str(pos).encode(), identifier, ref, b",".join(alts), quality, b"PASS"]
     line = b"\t".join([*before, info, *samples]) + eol
-    record = parse_line(line, 1)
-    assert isinstance(record, Record)
+    record = make_record(line)
     assert len(record.variants) == len(alts)
-    out = encoder().record(record, [Status.OK] * len(alts), [row()] * len(alts))
+    out = encoded(record, *[Status.OK] * len(alts))
     after = out.removesuffix(eol).split(b"\t")
     assert out.endswith(eol)
     assert after[:7] == before
@@ -136,15 +197,15 @@ def test_every_other_byte_of_a_line_survives(columns, alts, info, pos, samples, 
     assert head in ([b""] if info == b"." else [info + b";", info])
 
 
-def read(*lines: bytes) -> VcfReader:
-    return VcfReader(lines, "in.vcf")
+def read(*lines: bytes) -> Header:
+    return read_header(lines, "in.vcf")
 
 
 def test_the_header_grows_before_the_column_line_in_its_own_line_ends() -> None:
     for eol in (b"\n", b"\r\n"):
         top = b"##fileformat=VCFv4.2" + eol
         columns = COLUMNS.replace(b"\n", eol)
-        out = encoder().header(read(top, columns))
+        out = encoder().header(read(top, columns), {})
         lines = out.splitlines(keepends=True)
         assert lines[0] == top
         assert lines[-1] == columns
@@ -155,23 +216,24 @@ def test_the_header_grows_before_the_column_line_in_its_own_line_ends() -> None:
 
 
 def test_pysam_reads_header_and_values(tmp_path) -> None:
-    reader = read(b"##fileformat=VCFv4.3\n", b"##contig=<ID=1>\n", COLUMNS)
+    header = read(b"##fileformat=VCFv4.3\n", b"##contig=<ID=1>\n", COLUMNS)
     codec = encoder("K562")
     record = parse_line(b"1\t7\t.\tA\tC,G\t.\t.\tDP\n", 4)
-    body = codec.record(record, [Status.OK, Status.MODEL_NAN], [row("0.25"), row(".")])
+    body = codec.lines([record], make_scores([Status.OK, Status.MODEL_NAN], [0.25, np.nan]))
     path = tmp_path / "out.vcf"
-    path.write_bytes(codec.header(reader) + body)
+    path.write_bytes(codec.header(header, {}) + body)
     with pysam.VariantFile(str(path)) as vcf:
         assert dict(vcf.header.info["VARSIGMA_K562_SD"].record)["Number"] == "A"
         [found] = list(vcf)
         assert found.info["VARSIGMA_K562_EFFECT"] == (0.25, None)
         assert found.info["VARSIGMA_STATUS"] == ("ok", "model_nan")
+        assert found.info["VARSIGMA_NORM"] == ("1:A:C", ".")
 
 
 def test_each_declaration_says_whether_its_target_is_calibrated() -> None:
     provenance = {"calibrated_targets": ["K562"]}
     codec = VcfEncoder(("K562", "WTC11"), coverage=0.9, provenance=provenance)
-    lines = codec.header(read(COLUMNS)).decode().splitlines()
+    lines = codec.header(read(COLUMNS), {}).decode().splitlines()
     for field in EFFECT_FIELDS:
         for target, state in (("K562", "; calibrated; "), ("WTC11", "; uncalibrated; ")):
             [line] = [text for text in lines if f"<ID={info_key(target, field.name)}," in text]
@@ -180,13 +242,62 @@ def test_each_declaration_says_whether_its_target_is_calibrated() -> None:
 
 
 def test_declarations_of_an_earlier_run_are_replaced() -> None:
-    once = encoder("K562").header(read(b"##fileformat=VCFv4.3\n", COLUMNS))
-    reader = VcfReader(once.splitlines(keepends=True), "in.vcf")
-    assert reader.is_rescored
-    assert encoder("K562").header(reader) == once
-    other = encoder("HepG2").header(reader)
+    contigs = {"1": 1000}
+    once = encoder("K562").header(read(b"##fileformat=VCFv4.3\n", COLUMNS), contigs)
+    header = read(*once.splitlines(keepends=True))
+    assert header.is_rescored
+    assert header.n_lines == once.count(b"\n")
+    assert encoder("K562").header(header, contigs) == once
+    other = encoder("HepG2").header(header, contigs)
     assert b"K562" not in other
     assert not read(COLUMNS).is_rescored
+
+
+def test_contigs_are_declared_where_the_input_declares_none() -> None:
+    contigs = {"chr1": 4000, "chr2": 2500}
+    out = encoder().header(read(b"##fileformat=VCFv4.3\r\n", COLUMNS), contigs)
+    assert out.splitlines()[1:3] == [
+        b"##contig=<ID=chr1,length=4000>", b"##contig=<ID=chr2,length=2500>"
+    ]  # fmt: skip
+    for own in (b"##contig=<ID=1>\n", b"##contig=<length=7>\n"):
+        out = encoder().header(read(b"##fileformat=VCFv4.3\n", own, COLUMNS), contigs)
+        assert out.count(b"##contig") == 1
+
+
+def test_lengths_of_declared_contigs_are_read() -> None:
+    header = read(
+        b"##fileformat=VCFv4.3\n",
+        b"##contig=<ID=1,length=249250621,assembly=b37>\r\n",
+        b'##contig=<ID=HLA-A*01:01,Description="a, length=5 \\" >",length=12>\n',
+        b"##contig=<ID=chrUn,assembly=b37>\n",
+        b"##contig=<ID=odd,length=x>\n",
+        b"##contig=<ID=long,length=" + b"9" * 5000 + b">\n",
+        b"##contig=<>\n",
+        COLUMNS,
+    )
+    assert header.contigs == {
+        "1": 249250621,
+        "HLA-A*01:01": 12,
+        "chrUn": None,
+        "odd": None,
+        "long": None,
+    }
+    assert len(header.lines) == 7
+
+
+def test_a_byte_order_mark_is_refused_with_a_remedy() -> None:
+    with pytest.raises(DecodingError, match=r"in\.vcf begins with a UTF-8 byte order mark"):
+        read(b"\xef\xbb\xbf##fileformat=VCFv4.3\n", COLUMNS)
+
+
+def test_the_header_takes_no_line_of_the_records() -> None:
+    lines = iter([b"##fileformat=VCFv4.3\n", COLUMNS, LINE])
+    header = read_header(lines, "in.vcf")
+    assert (header.lines, header.columns, header.n_lines) == (
+        (b"##fileformat=VCFv4.3\n",), COLUMNS, 2
+    )  # fmt: skip
+    [record] = parse_lines(lines, header.n_lines + 1)
+    assert record == parse_line(LINE, 3)
 
 
 @pytest.mark.parametrize(
@@ -209,8 +320,11 @@ def test_bcf_is_refused_with_a_remedy() -> None:
 
 
 def test_lines_are_numbered_through_the_file() -> None:
-    lines = list(read(b"##fileformat=VCFv4.3\n", COLUMNS, LINE, b"\n", b"bad\n"))
+    lines = VcfReader([b"##fileformat=VCFv4.3\n", COLUMNS, LINE, b"\n", b"bad\n"], "in.vcf")
     assert [line.number for line in lines] == [3, 4, 5]
+
+
+WITH_SAMPLES = COLUMNS.replace(b"\n", b"\tFORMAT\ta\n")
 
 
 @pytest.mark.parametrize(
@@ -218,17 +332,20 @@ def test_lines_are_numbered_through_the_file() -> None:
     [b"chr1\t8\trs", b"chr1\t8\t.\tA\tC\t.\tPASS\tDP=3", b"chr1\t8\t.\tA\tC\t.\tPASS\tDP=3\tGT"],
 )
 def test_a_last_line_that_lacks_columns_and_its_end_is_a_truncated_file(last: bytes) -> None:
-    columns = COLUMNS.replace(b"\n", b"\tFORMAT\ta\n")
-    reader = iter(read(columns, LINE, last))
+    reader = iter(VcfReader([WITH_SAMPLES, LINE, last], "in.vcf"))
     assert isinstance(next(reader), Record)
     with pytest.raises(InputFileError, match=r"in\.vcf is truncated: line 3"):
         next(reader)
+    with pytest.raises(InputFileError, match=r"in\.vcf is truncated: line 3"):
+        check_last_line(last, 3, read(WITH_SAMPLES), "in.vcf")
+    with pytest.raises(InputFileError, match=r"in\.vcf is truncated: the last line is cut off"):
+        check_last_line(last, None, read(WITH_SAMPLES), "in.vcf")
+    check_last_line(last + b"\n", 3, read(WITH_SAMPLES), "in.vcf")
 
 
 def test_a_last_line_that_only_lacks_its_end_is_read() -> None:
-    [record] = read(COLUMNS.replace(b"\n", b"\tFORMAT\ta\n"), LINE.rstrip(b"\n"))
-    assert isinstance(record, Record)
-    assert encoder().record(record, [Status.OK] * 2, [row()] * 2).endswith(b"\tGT\t0/1")
+    [record] = VcfReader([WITH_SAMPLES, LINE.rstrip(b"\n")], "in.vcf")
+    assert encoded(record, Status.OK, Status.OK).endswith(b"\tGT\t0/1")
 
 
 def test_targets_that_would_share_a_field_are_refused() -> None:

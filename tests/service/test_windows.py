@@ -47,7 +47,10 @@ def naive_windows(contig, start, ref, alt, width, way, anchoring=Anchoring.LEFT)
     size = min(edits)[0]
     firsts = [first for length, first in edits if length == size]
     # From the first place where the smallest edit can lie to the last base that it can touch.
-    region_start, n_after = min(firsts), len(contig) - max(firsts) - (size + len(contig) - len(changed)) // 2
+    region_start, n_after = (
+        min(firsts),
+        len(contig) - max(firsts) - (size + len(contig) - len(changed)) // 2,
+    )
     padding = "N" * 2 * width
     found = []
     for haplotype in (contig, changed):

@@ -121,7 +121,12 @@ class Oracle:
         self.effects = Effects(**{**parts, "effect": effect})
 
     def score(self, variants) -> Scores:
-        return Scores([Status.OK] * len(variants), self.effects, calibrated=(True, True))
+        return Scores(
+            [Status.OK] * len(variants),
+            self.effects,
+            calibrated=(True, True),
+            normalised=["."] * len(variants),
+        )
 
 
 def test_each_element_is_read_from_its_head(toy_data, tmp_path):

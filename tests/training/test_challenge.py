@@ -13,19 +13,31 @@ from service.errors import Status
 from service.reference import Reference
 from service.windows import make_passes, variant_windows
 from tests.training.toy_cagi5 import SPAN, write_cagi5
-from training.datasets.cagi5 import CHALLENGE, ELEMENTS, RELEASE, reference_path, variants_of
+from training.datasets.cagi5 import (
+    CAGI5_SOURCES,
+    CHALLENGE,
+    ELEMENTS,
+    MEASUREMENTS,
+    RELEASE,
+    reference_path,
+    variants_of,
+)
 from training.datasets.sources import SUMS, DataError, file_digest
 from training.evaluation.challenge import (
     CHALLENGE_LOG,
     Run,
     code_version,
     load_challenge,
+    load_deletions,
     load_release,
+    load_release_deletions,
 )
 
 ROOT = Path(training.__file__).parents[1]
 RUN = Run(model="m", model_sha256="0" * 64, purpose="test")
-NAMES_LABELS = re.compile(r"challenge\.tsv|\{split\}\.tsv|kircher2019|\bCHALLENGE\b(?!_)")
+NAMES_LABELS = re.compile(
+    r"challenge\.tsv|\{split\}\.tsv|kircher2019|\bCHALLENGE\b(?!_)|\bMEASUREMENTS\b"
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +95,51 @@ def test_an_altered_table_is_refused(tmp_path, source):
             load_release(folder)
         with load_challenge(folder, RUN, log=tmp_path / "log"):
             pytest.fail("the labels came out")
+    assert not (tmp_path / "log").exists(), "nobody looked"
+
+
+def test_deletions_outside_release_blocks_have_the_same_door(toy_data, tmp_path):
+    run = Run(model="m", model_sha256="0" * 64, purpose="test")
+    with load_deletions(toy_data, run, log=tmp_path / "log") as table:
+        assert [line["event"] for line in lines(tmp_path / "log")] == ["started"]
+        assert not table["in_block"].any()
+        run.means["all"] = 0.5
+    start, end = lines(tmp_path / "log")
+    assert start["split"] == end["split"] == "deletions outside release blocks"
+    assert start["data_sha256"] == file_digest(toy_data / MEASUREMENTS.path)
+    assert (end["event"], end["means"]) == ("finished", {"all": 0.5})
+    blocked = load_deletions(toy_data, run, log=tmp_path / "no folder" / "log")
+    with pytest.raises(FileNotFoundError), blocked:
+        pytest.fail("the labels came out")
+
+
+def test_deletions_in_release_blocks_are_free_to_read(toy_data, tmp_path):
+    inside = load_release_deletions(toy_data)
+    released = set(range(SPAN[0] + 1, SPAN[1] + 1, 4))
+    # Of a block of one position only a base without a neighbour of its kind lies all inside.
+    assert set(inside["pos"]) <= released
+    assert (inside["first"] == inside["last"]).all()
+    with load_deletions(toy_data, RUN, log=tmp_path / "log") as rest:
+        both = [
+            *zip(inside["element"], inside["pos"], strict=True),
+            *zip(rest["element"], rest["pos"], strict=True),
+        ]
+    places = {(element, pos) for element in ELEMENTS for pos in range(SPAN[0], SPAN[1] + 1)}
+    assert set(both) == places
+    assert len(both) == len(places) + 20, "PKLR was measured twice"
+
+
+def test_an_altered_table_of_measurements_is_refused(tmp_path):
+    folder = write_cagi5(tmp_path)
+    listed = [f"{file_digest(folder / s.path)}  {s.path}\n" for s in CAGI5_SOURCES]
+    (folder / SUMS).write_text("".join(listed) + f"{'0' * 64}  {MEASUREMENTS.path}\n")
+    with pytest.raises(DataError, match=r"SHA-256 is"):
+        load_release_deletions(folder)
+    with (
+        pytest.raises(DataError, match=r"SHA-256 is"),
+        load_deletions(folder, RUN, log=tmp_path / "log"),
+    ):
+        pytest.fail("the labels came out")
     assert not (tmp_path / "log").exists(), "nobody looked"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from service.sequence import decode
-from training.datasets.cagi5 import ELEMENTS
+from training.datasets.cagi5 import ELEMENTS, MEASUREMENTS
 
 FIRST = 1001
 """1-based coordinate of the first base of every slice of 100 bases."""
@@ -16,10 +17,15 @@ SPAN = 1040, 1059
 """Measured positions of every element, 1-based inclusive."""
 
 
-def write_cagi5(data_dir: Path, seed: int = 0) -> Path:
-    """Write cagi5/ with 60 challenge variants per element less the release position; one bad REF.
+def write_cagi5(data_dir: Path, seed: int = 0, block: range | None = None) -> Path:
+    """Write cagi5/ with 60 variants per element, one bad REF, and the deletion of every position.
 
     The value of a variant grows with the hydrogen bonds it adds, so the toy models can see it.
+
+    Args:
+      data_dir: where cagi5/ is made.
+      seed: of bases and values.
+      block: positions of the release set; by default every fourth.
     """
     rng = np.random.default_rng(seed)
     folder = data_dir / "cagi5"
@@ -36,11 +42,43 @@ def write_cagi5(data_dir: Path, seed: int = 0) -> Path:
                 rows.append((element, contig, pos, ref, alt, value, abs(rng.normal(0.1, 0.1))))
     columns = ["element", "chrom", "pos", "ref", "alt", "value", "confidence"]
     table = pd.DataFrame(rows, columns=columns)
-    released = table["pos"] % 4 == 1
+    released = table["pos"] % 4 == 1 if block is None else table["pos"].isin(block)
     challenge = table[~released].reset_index(drop=True)
     challenge.loc[0, "ref"] = next(iter(set("ACGT") - set(challenge.loc[0, ["ref", "alt"]])))
     challenge.to_csv(folder / "challenge.tsv", sep="\t", index=False)
     table[released].to_csv(folder / "release.tsv", sep="\t", index=False)
     text = "".join(f">{c}:{FIRST}-{FIRST + 99}\n{bases}\n" for c, bases in genome.items())
     (folder / "reference_grch37.fa").write_text(text)
+    write_deletions(data_dir, table.drop_duplicates(["element", "pos"]), seed)
     return data_dir
+
+
+def write_places(
+    data_dir: Path, fasta: str, released: Iterable[int], others: Iterable[int]
+) -> Path:
+    """Write cagi5/ with one element, E on chr1, by its positions in either split: no label."""
+    folder = data_dir / "cagi5"
+    folder.mkdir()
+    (folder / "reference_grch37.fa").write_text(fasta)
+    for split, positions in {"release": released, "challenge": others}.items():
+        lines = "".join(f"E\tchr1\t{pos}\n" for pos in positions)
+        (folder / f"{split}.tsv").write_text(f"element\tchrom\tpos\n{lines}")
+    return data_dir
+
+
+def write_deletions(data_dir: Path, places: pd.DataFrame, seed: int) -> None:
+    """Write the deletion of each place, 100 barcodes behind most, PKLR at two times, and one SNV.
+
+    The first deletion of each element has 9 barcodes.
+    """
+    rng = np.random.default_rng([seed, 1])
+    table = places[["element", "chrom", "pos", "ref"]].assign(alt="-", barcodes=100, dna=1, rna=1)
+    table["value"] = rng.normal(0, 0.2, len(table)) - table["ref"].isin(["C", "G"])
+    table["p_value"] = rng.uniform(0, 2e-5, len(table))
+    table["se"] = 0.1
+    table.loc[table["pos"] == SPAN[0], "barcodes"] = 9
+    early = table[table["element"] == "PKLR"].assign(element="PKLR-24h", value=99.0)
+    snv = table.iloc[[5]].assign(alt="N", value=99.0)
+    late = table.assign(element=table["element"].replace("PKLR", "PKLR-48h"))
+    path = data_dir / MEASUREMENTS.path
+    pd.concat([late, early, snv]).to_csv(path, sep="\t", index=False)

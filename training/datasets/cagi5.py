@@ -52,6 +52,15 @@ REFERENCE = Source(
     licence="none stated",
     citation="Genome Reference Consortium, GRCh37 (UCSC hg19)",
 )
+MEASUREMENTS = Source(
+    name="cagi5_measurements",
+    path="cagi5/kircher2019_grch37.tsv.gz",
+    url="https://github.com/kircherlab/MPRA_SaturationMutagenesis/blob/"
+    "c5cadb46a3ec9bbeb8f678e8dc2b2335191f121b/data/elements.tsv.gz",
+    sha256=None,
+    licence="none stated for the data; the repository is GPL-3.0",
+    citation="Kircher et al., Nature Communications 2019, doi:10.1038/s41467-019-11526-w",
+)
 CAGI5_SOURCES = (CHALLENGE, RELEASE, REFERENCE)
 
 K562_MATCHED = ("GP1BB", "HBB", "HBG1", "PKLR")
@@ -91,10 +100,10 @@ def locus_of(element: str) -> str:
 
 
 def locate_cagi5(source: Source, data_dir: Path) -> LocatedFile:
-    """Find one of `CAGI5_SOURCES` and, where the folder lists its digests, check it against them.
+    """Find one of these files and, where the folder lists its digests, check it against them.
 
     Args:
-      source: which file.
+      source: one of `CAGI5_SOURCES`, or `MEASUREMENTS`.
       data_dir: folder that holds cagi5/.
 
     Raises:

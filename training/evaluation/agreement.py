@@ -139,13 +139,24 @@ def _samples(
         for statistic in Statistic:
             for element in ELEMENTS:
                 rows = np.flatnonzero(chosen & (elements == element))
-                x, y = effect[rows], value[rows]
-                drawn = bootstrap(x, y, counts[:, rows], statistic)
-                found[element, subset, statistic] = Sample(correlation(x, y, statistic), drawn)
+                found[element, subset, statistic] = sample(
+                    effect[rows], value[rows], counts[:, rows], statistic
+                )
             for group, members in GROUPS.items():
                 parts = [found[member, subset, statistic] for member in members]
-                found[group, subset, statistic] = Sample(
-                    float(np.mean([part.value for part in parts])),
-                    np.mean([part.draws for part in parts], axis=0),
-                )
+                found[group, subset, statistic] = mean_sample(parts)
     return found
+
+
+def sample(effect: Floats, value: Floats, counts: Counts, statistic: Statistic) -> Sample:
+    """Correlate predicted and measured effects (n,), as they are and in each resample (B, n)."""
+    drawn = bootstrap(effect, value, counts, statistic)
+    return Sample(correlation(effect, value, statistic), drawn)
+
+
+def mean_sample(parts: Sequence[Sample]) -> Sample:
+    """Unweighted mean; undefined where one of them is."""
+    return Sample(
+        float(np.mean([part.value for part in parts])),
+        np.mean([part.draws for part in parts], axis=0),
+    )

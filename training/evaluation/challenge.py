@@ -1,8 +1,10 @@
 """The measured effects of CAGI5: files -> variants with labels, and the log of who looked.
 
-Challenge labels are for reporting, so `load_challenge` is the one door to them. Every passage
-leaves two lines in a committed log, one before a label is read and one at the end: a run that was
-killed shows by the first alone. The release set is free to use for choices and calibration.
+Challenge labels are for reporting, so `load_challenge` is the one door to them, and
+`load_deletions` the one to the deletions measured at their positions. Every passage leaves two
+lines in a committed log, one before a label is read and one at the end: a run that was killed shows
+by the first alone. The release set, and the deletions that lie in its blocks, are free to use for
+choices and calibration.
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ from typing import Any, TextIO
 import pandas as pd
 
 import service
-from training.datasets.cagi5 import CHALLENGE, RELEASE, locate_cagi5
+from training.datasets.cagi5 import CHALLENGE, MEASUREMENTS, RELEASE, locate_cagi5
+from training.datasets.deletions import place_deletions
+from training.datasets.sources import LocatedFile
 
 CHALLENGE_LOG = Path(__file__).parents[1] / "challenge_log.jsonl"
 COLUMNS = ("element", "chrom", "pos", "ref", "alt", "value", "confidence")
+MEASURED_COLUMNS = (*COLUMNS[:-1], "barcodes", "p_value")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,29 +67,43 @@ def load_challenge(
       DataError: the file is missing or altered; nothing is logged then.
     """
     file = locate_cagi5(CHALLENGE, data_dir)
-    facts = {
-        "run": uuid.uuid4().hex[:12],
-        "model": run.model,
-        "model_sha256": run.model_sha256,
-        "code": code_version(),  # now: sources may be edited while a long run computes
-        "split": "challenge",
-        "data_sha256": file.sha256,
-        "purpose": run.purpose,
-    }
-    with log.open("a", encoding="utf-8") as handle:
-        _append(handle, "started", facts)
-        event = "failed"
-        try:
-            yield _read(file.path)
-            event = "finished"
-        finally:
-            means = {name: round(value, 6) for name, value in run.means.items()}
-            _append(handle, event, {**facts, "means": means})
+    with _logged(file, "challenge", run, log):
+        yield _read(file.path)
+
+
+@contextmanager
+def load_deletions(
+    data_dir: Path, run: Run, *, log: Path = CHALLENGE_LOG
+) -> Iterator[pd.DataFrame]:
+    """Open the measured 1-bp deletions outside the release blocks; logged like the challenge set.
+
+    Args:
+      data_dir: folder that holds cagi5/.
+      run: who looks.
+      log: JSON lines; must be writable before a label is read.
+
+    Yields:
+      Rows in file order: element, contig, pos (1-based, GRCh37), ref, alt (`-`), value (log2
+      effect), barcodes, p_value, and what `place_deletions` says of each.
+
+    Raises:
+      DataError: a file is missing or altered; nothing is logged then.
+    """
+    file = locate_cagi5(MEASUREMENTS, data_dir)
+    with _logged(file, "deletions outside release blocks", run, log):
+        table = _read_deletions(file.path, data_dir)
+        yield table[~table["in_block"]].reset_index(drop=True)
 
 
 def load_release(data_dir: Path) -> pd.DataFrame:
     """Read the release set: 4,650 rows with the columns of `load_challenge`, no variant shared."""
     return _read(locate_cagi5(RELEASE, data_dir).path)
+
+
+def load_release_deletions(data_dir: Path) -> pd.DataFrame:
+    """Read the measured 1-bp deletions that lie in release blocks; columns of `load_deletions`."""
+    table = _read_deletions(locate_cagi5(MEASUREMENTS, data_dir).path, data_dir)
+    return table[table["in_block"]].reset_index(drop=True)
 
 
 def code_version() -> str:
@@ -97,6 +116,29 @@ def code_version() -> str:
     return f"{service.__version__}+{digest.hexdigest()[:12]}"
 
 
+@contextmanager
+def _logged(file: LocatedFile, split: str, run: Run, log: Path) -> Iterator[None]:
+    """Write to the log when a run starts and how it ends."""
+    facts = {
+        "run": uuid.uuid4().hex[:12],
+        "model": run.model,
+        "model_sha256": run.model_sha256,
+        "code": code_version(),  # now: sources may be edited while a long run computes
+        "split": split,
+        "data_sha256": file.sha256,
+        "purpose": run.purpose,
+    }
+    with log.open("a", encoding="utf-8") as handle:
+        _append(handle, "started", facts)
+        event = "failed"
+        try:
+            yield
+            event = "finished"
+        finally:
+            means = {name: round(value, 6) for name, value in run.means.items()}
+            _append(handle, event, {**facts, "means": means})
+
+
 def _append(handle: TextIO, event: str, facts: Mapping[str, Any]) -> None:
     """Write one line, and see it out of the process."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
@@ -104,8 +146,12 @@ def _append(handle: TextIO, event: str, facts: Mapping[str, Any]) -> None:
     handle.flush()
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read_deletions(path: Path, data_dir: Path) -> pd.DataFrame:
+    return place_deletions(_read(path, MEASURED_COLUMNS), data_dir)
+
+
+def _read(path: Path, columns: tuple[str, ...] = COLUMNS) -> pd.DataFrame:
     table = pd.read_csv(path, sep="\t", dtype={"chrom": str, "ref": str, "alt": str})
-    if missing := [name for name in COLUMNS if name not in table.columns]:
-        raise ValueError(f"{path} needs columns {list(COLUMNS)}; missing {missing}")
-    return table.loc[:, list(COLUMNS)].rename(columns={"chrom": "contig"})
+    if missing := [name for name in columns if name not in table.columns]:
+        raise ValueError(f"{path} needs columns {list(columns)}; missing {missing}")
+    return table.loc[:, list(columns)].rename(columns={"chrom": "contig"})
