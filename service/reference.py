@@ -20,9 +20,9 @@ from service.fasta import READ_ERRORS, open_fasta
 from service.sequence import UNKNOWN, Codes, encode
 
 # Sequence is read and encoded in blocks: sorted variants stay in one block, a random one costs
-# about a millisecond, and memory stays under 64 MiB whatever the genome.
+# about a millisecond, and memory stays under 8 MiB whatever the genome.
 _BLOCK = 2**18
-_BLOCKS_HELD = 256
+_BLOCKS_HELD = 32
 _SLICE = re.compile(r"(?P<contig>.+):(?P<first>\d[\d,]*)-(?P<last>\d[\d,]*)")
 
 
