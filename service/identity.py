@@ -153,10 +153,10 @@ _MEANING = {
 
 
 @cache
-def code_sha256() -> str:
-    """Return the digest of the source of this package."""
+def code_sha256(package: Path = Path(__file__).parent) -> str:
+    """Return the digest of the source of a package, this one."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(package.glob("*.py")):
         digest.update(f"{path.name}\n{path.stat().st_size}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 

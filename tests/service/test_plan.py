@@ -14,11 +14,14 @@ import numpy as np
 import pysam
 import pysam.bcftools
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from service import identity
 from service.contigs import check_contigs, contig_lengths
 from service.errors import DecodingError, InputFileError, ValidationError
 from service.folder import SPOOL, discard, lock, work_folder
+from service.identity import code_sha256
 from service.merge import merge
 from service.output import OutputFormat
 from service.plan import Plan, begun, load_plan
@@ -31,6 +34,7 @@ from tests.service.shard_runs import SHARD_BYTES, Shards
 from tests.toy_models import write_model
 
 BGZF_END = 28
+RECORD = b"chr1\t40\t.\tA\tC\t.\t.\t.\tGT\t0/1\t1|1\n"
 
 
 @pytest.fixture
@@ -69,6 +73,35 @@ def test_shards_are_whole_lines_and_together_the_whole_text(shards, vcf):
         assert SHARD_BYTES - 200 < shard.n_bytes < SHARD_BYTES + 200 or shard is plan.shards[-1]
     assert text_of(plan) == vcf.read_bytes()
     assert plan.n_header_lines == 3
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(st.sampled_from([b"\n", b"\r\n", RECORD, RECORD[:-1] + b"\r\n"]), max_size=12),
+    ending=st.sampled_from([b"", b"x", RECORD[:-1]]),
+    shard_bytes=st.integers(1, 120),
+)
+def test_no_line_is_lost_where_shards_meet(shards, vcf, lines, ending, shard_bytes):
+    header = b"".join(vcf.read_bytes().splitlines(keepends=True)[:3])
+    text = vcf.with_name("few.vcf")
+    text.write_bytes(header + b"".join(lines) + ending)
+    if ending == b"x":
+        with pytest.raises(InputFileError, match="cut off"):
+            shards.plan(text, shard_bytes=shard_bytes, name="refused")
+        return
+    folder, plan = shards.plan(text, shard_bytes=shard_bytes, name="few")
+    assert text_of(plan) == text.read_bytes()
+    discard(folder)
+
+
+def test_the_code_is_known_by_its_content(tmp_path):
+    digests = set()
+    for limit in (1, 2, 2):  # of the same size
+        package = tmp_path / str(len(list(tmp_path.iterdir()))) / "service"
+        package.mkdir(parents=True)
+        (package / "a.py").write_text(f"limit = {limit}\n")
+        digests.add(code_sha256(package))
+    assert len(digests) == 2
 
 
 def test_the_shards_do_not_depend_on_the_packing(shards, vcf, monkeypatch):

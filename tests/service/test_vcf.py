@@ -197,6 +197,15 @@ def test_every_other_byte_of_a_line_survives(columns, alts, info, pos, samples, 
     assert head in ([b""] if info == b"." else [info + b";", info])
 
 
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n", b""])
+def test_a_record_that_ends_with_info_keeps_its_line_end(eol) -> None:
+    line = b"chr1\t7\t.\tA\tC\t.\tPASS\tDP=3" + eol
+    out = encoded(make_record(line), Status.OK)
+    assert out.startswith(b"chr1\t7\t.\tA\tC\t.\tPASS\tDP=3;VARSIGMA_STATUS=ok;")
+    assert out.endswith(eol)
+    assert b"\r" not in out.removesuffix(eol)
+
+
 def read(*lines: bytes) -> Header:
     return read_header(lines, "in.vcf")
 
