@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
+from service.job import Job
+from service.output import OutputFormat
 from service.reference import Reference
 from service.registry import Registry
-from service.session import Device
+from service.session import usable_cores
 from service.variants import Variant
-from tests.bench_throughput import score_vcf, seconds, write_vcf
+from tests.bench_throughput import score_file, seconds, write_vcf
 from tests.gpu.machine import Machine
 from tests.lean_client import FASTA, closed_loop, request_bytes, served
 from tests.load_http import variants_of
@@ -60,14 +62,22 @@ def http(name: str, machine: Machine, seconds_each: float) -> tuple[list[Whole],
 
 def batch(name: str, machine: Machine, n: int) -> Whole:
     """Score a VCF of n SNVs into a VCF."""
-    device: Device = "cuda" if machine.has_cuda else "cpu"
-    model = Registry().load(name, device)
+    job = Job(
+        models=Registry().models_dir,
+        model=name,
+        reference=FASTA,
+        assembly="GRCh37",
+        device="cuda" if machine.has_cuda else "cpu",
+        threads=usable_cores(),
+        style=OutputFormat.VCF,
+    )
+    scorer = job.open()
     with tempfile.TemporaryDirectory() as folder, Reference.open(FASTA, "GRCh37") as reference:
         vcf = Path(folder, "in.vcf")
         write_vcf(vcf, reference, min(n, 256))
-        score_vcf(vcf, model, reference)  # warms up
+        score_file(vcf, job, scorer, 1)  # warms up
         write_vcf(vcf, reference, n)
-        taken = seconds(lambda: score_vcf(vcf, model, reference))
+        taken = seconds(lambda: score_file(vcf, job, scorer, 1))
     return Whole(f"VCF in, VCF out, {n:,} SNVs", n / taken)
 
 
