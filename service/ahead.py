@@ -11,6 +11,9 @@ T = TypeVar("T")
 # not keep the process from ending.
 _PATIENCE_SECONDS = 1.0
 
+NAME = "ahead"
+"""Of the threads."""
+
 
 def ahead(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """Yield the items while a thread makes the next ones, at most `depth` of them.
@@ -54,7 +57,7 @@ def ahead(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
             end = end or error
         ready.put(end)
 
-    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread = threading.Thread(target=work, name=NAME, daemon=True)
     thread.start()
     try:
         while (result := ready.get()) is not None:

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.main import get_command
 
-from service import __version__
+from service import __version__, ahead
 from service import options as opt
 from service.batch import merge_plan, plan_order, score_order, score_some
 from service.durable import write_file
@@ -343,7 +343,7 @@ def main() -> None:
     """Entry point of the console script."""
     spare_collector()
     code = run(sys.argv[1:])
-    if threading.active_count() > 1:
+    if any(thread.name == ahead.NAME for thread in threading.enumerate()):
         # Interrupted in the middle of a run of the model: an ordinary end would pull its thread
         # away under ONNX Runtime, which aborts the process.
         for stream in (sys.stdout, sys.stderr):
