@@ -32,6 +32,7 @@ FROM python:${PYTHON_VERSION}-slim AS runtime
 ENV PATH=/opt/varsigma/bin:$PATH \
     HOME=/tmp \
     ORT_DISABLE_TELEMETRY=1 \
+    VARSIGMA_JOBS=/jobs \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 # A volume that is mounted here takes over whom it belongs to.

@@ -80,6 +80,9 @@ check-genome: $(DEV_READY) ## 200,000 mixed records: statuses counted independen
 check-resume: $(DEV_READY) ## 100 kills at random moments: every resumed output byte for byte
 	$(BIN)/python -m tests.kill_resume --kills 100
 
+check-jobs: $(DEV_READY) ## a service killed five times in a job of 50,000 records: the result byte for byte
+	$(BIN)/python -m tests.kill_jobs --records 50000 --kills 5 --model $(MODEL)
+
 fuzz: $(DEV_READY) ## mutated VCF lines: no crash, no hang, no lost record (LINES=100000)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m tests.fuzz_vcf --lines $(LINES)

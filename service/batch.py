@@ -184,6 +184,7 @@ def score_file(
     shard_bytes: int,
     crew: Crew,
     on_progress: OnProgress = ignore,
+    reference_sha256: str | None = None,
 ) -> Summary:
     """Score every ALT of a VCF into a file, in shards; go on where an earlier run stopped.
 
@@ -194,6 +195,7 @@ def score_file(
       shard_bytes: of VCF text in a shard.
       crew: who scores.
       on_progress: called first with what an earlier run has done, then after each shard.
+      reference_sha256: digest of the FASTA where it is known.
 
     Raises:
       ServiceError: something cannot be used or scored; finished shards stay.
@@ -203,7 +205,7 @@ def score_file(
     folder = work_folder(output)
     with _held(folder):
         with _kept(folder):
-            scorer = job.open()
+            scorer = job.open(reference_sha256=reference_sha256)
             plan = make_plan(vcf, output, job, scorer, folder=folder, shard_bytes=shard_bytes)
             sizes = [shard.n_bytes for shard in plan.shards]
             size = sum(sizes)

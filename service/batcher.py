@@ -9,12 +9,13 @@ takes from one of them would be lost to all.
 """
 
 import asyncio
+import logging
 import math
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
@@ -23,9 +24,12 @@ import numpy as np
 
 from service.effects import Floats
 from service.errors import DeadlineError, OverloadedError
+from service.pace import Pace
 from service.registry import Model
 from service.scoring import Predictions
 from service.sequence import UNKNOWN, Codes
+
+_log = logging.getLogger(__name__)
 
 # Of a batch, the part that the batch lane gets however much comes in through the other one.
 _BATCH_LANE_SHARE = 1 / 8
@@ -33,8 +37,18 @@ _BATCH_LANE_SHARE = 1 / 8
 _NEWEST = 0.2
 _PROBE_SECONDS = 5.0
 # A wait is known only so well, and refusing others takes time from the model: what is accepted
-# keeps its deadline if the wait is this much longer. The session is busy all the same.
-_CAUTION = 2.5
+# keeps its deadline if the wait is this much longer than the session alone would need. It is busy
+# all the same. (On two cores shared with ten other processes, requests came through at a quarter of
+# its rate when a flood began.)
+_CAUTION = 5.0
+# The same for what is measured of how they come through.
+_LESS_CAUTION = 2.5
+# A long wait is known better, because what disturbs it comes and goes: this share and these seconds
+# are enough.
+_LONG_CAUTION = 1.5
+_LONG_SECONDS = 5.0
+# Of the delay of the event loop, how much a shorter one changes it; a longer one counts at once.
+_LAG_EASES = 0.2
 
 
 class Lane(IntEnum):
@@ -94,6 +108,8 @@ class _Queue:
         if not job.is_dropped:
             job.is_dropped = True
             self.n_waiting -= job.n_left
+        if not self.n_waiting:
+            self.jobs.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +166,8 @@ class Batcher:
         self._changed = threading.Condition()
         self._n_workers = workers
         self._n_idle = 0
+        self._pace = Pace(workers * batch_size)
+        self._lag = 0.0
         self._rate = self._warm_up()
         # A service that is not closed, such as one that a test forgets, may still end.
         self._threads = [
@@ -174,10 +192,19 @@ class Batcher:
         if before and before + n_sequences > self.max_waiting:
             return self._overloaded(f"{before} sequences are waiting")
         if before and deadline is not None:
-            wait = self._n_ahead(n_sequences) / self._rate
-            if n_sequences / self._rate + _CAUTION * wait > deadline - time.monotonic():
+            now = time.monotonic()
+            ahead = self._n_ahead(n_sequences)
+            wait = ahead / self._through(now)
+            longest = max(_feared(ahead / self._rate, _CAUTION), _feared(wait, _LESS_CAUTION))
+            # The request waited for the event loop before it was read, and its answer will.
+            needed = n_sequences / self._rate + longest + 2 * self._lag
+            if needed > deadline - now:
                 return self._overloaded(f"the wait would be about {wait:.1f} s")
         return None
+
+    def _through(self, now: float) -> float:
+        """Sequences that come through in a second."""
+        return self._pace.rate(now, self._rate)
 
     def _n_ahead(self, n_sequences: int) -> int:
         """Count what runs before so many new sequences are through: each request in its turn."""
@@ -208,6 +235,8 @@ class Batcher:
         if error := self.refusal(n_sequences, deadline):
             raise error
         # Only the event loop changes it, so there is nothing to lock.
+        if not self._n_admitted:
+            self._pace.begin(time.monotonic())
         self._n_admitted += n_sequences
         self._admitted[n_sequences] += 1
         try:
@@ -217,6 +246,8 @@ class Batcher:
             self._admitted[n_sequences] -= 1
             if not self._admitted[n_sequences]:
                 del self._admitted[n_sequences]
+            if not self._n_admitted:
+                self._pace.end()
 
     async def predict(
         self, sequences: Codes, *, lane: Lane = Lane.INTERACTIVE, deadline: float | None = None
@@ -271,7 +302,7 @@ class Batcher:
             thread.join()
 
     def _overloaded(self, why: str) -> OverloadedError:
-        seconds = max(1, math.ceil(self._n_admitted / self._rate))
+        seconds = max(1, math.ceil(self._n_admitted / self._through(time.monotonic())))
         return OverloadedError(
             f"{why}; try again in {seconds} s",
             detail={"limit": self.max_waiting, "waiting": self._n_admitted},
@@ -300,25 +331,25 @@ class Batcher:
                 pieces = self._next()
             if pieces is None:
                 return
-            try:
-                busy_since = self._run(pieces, busy_since)
-            except Exception as error:  # noqa: BLE001  (whoever waits has to be told)
-                self.is_failing = True
-                self._deliver([piece.job for piece in pieces], error)
+            busy_since = self._run(pieces, busy_since)
 
     def _next(self) -> list[_Piece] | None:
         """Wait for sequences and take a batch of them; None when closed and empty."""
-        with self._changed:
-            self._n_idle += 1
-            try:
-                while not (pieces := self._take(self._n_idle)):
-                    if self._is_closed:
-                        return None
-                    if not self._changed.wait(_PROBE_SECONDS if self.is_failing else None):
-                        self._probe()
-                return pieces
-            finally:
-                self._n_idle -= 1
+        while True:
+            with self._changed:
+                self._n_idle += 1
+                try:
+                    while not (pieces := self._take(self._n_idle)):
+                        if self._is_closed:
+                            return None
+                        if not self._changed.wait(_PROBE_SECONDS if self.is_failing else None):
+                            break
+                    else:
+                        return pieces
+                finally:
+                    self._n_idle -= 1
+            # Not under the lock, which the event loop takes: the device may hang.
+            self._probe()
 
     def _probe(self) -> None:
         """See whether a model that failed runs again: nobody asks a service that is not ready."""
@@ -343,7 +374,7 @@ class Batcher:
         for lane, queue in self._queues.items():
             spare = kept if lane is Lane.INTERACTIVE else 0
             for _ in range(len(queue.jobs)):
-                if room <= spare:
+                if room <= spare or not queue.jobs:
                     break
                 job = queue.jobs.popleft()
                 if not job.is_dropped and job.deadline <= time.monotonic():
@@ -365,19 +396,24 @@ class Batcher:
                     queue.jobs.append(job)
         return pieces
 
-    def _run(self, pieces: list[_Piece], busy_since: float | None) -> float:
-        """Run a batch, and return when it ended.
+    def _run(self, pieces: list[_Piece], busy_since: float | None) -> float | None:
+        """Run a batch, and return when it ended, None if it failed.
 
         Args:
           pieces: what is in it.
           busy_since: when the batch before it ended, None where the thread was idle.
         """
         parts = [piece.job.sequences[piece.start : piece.end] for piece in pieces]
-        bases = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        n = len(bases)
         start = time.perf_counter()
-        mu, sigma = self.model.run(self._padded(bases))
+        try:
+            bases = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            mu, sigma = self.model.run(self._padded(bases))
+        except Exception as error:  # noqa: BLE001  (whoever waits has to be told)
+            self.is_failing = True
+            self._deliver([piece.job for piece in pieces], error)
+            return None
         end = time.perf_counter()
+        n = len(bases)
         self.is_failing = False
         # What lies between two runs counts too, where the second had to wait for the first.
         rate = self._n_workers * n / (end - (busy_since or start))
@@ -385,6 +421,7 @@ class Batcher:
         by_lane = dict.fromkeys(Lane, 0)
         with self._changed:
             self._rate += _NEWEST * min(1, n / self.batch_size) * (rate - self._rate)
+            self._pace.add(sum(p.end - p.start for p in pieces if p.job.lane is Lane.INTERACTIVE))
             for piece in pieces:
                 job, size = piece.job, piece.end - piece.start
                 by_lane[job.lane] += size
@@ -400,7 +437,10 @@ class Batcher:
                 first = last
         self._deliver(done)
         for observer in self._observers:
-            observer(self.model.info.name, n, end - start, by_lane)
+            try:
+                observer(self.model.info.name, n, end - start, by_lane)
+            except Exception:  # noqa: BLE001  (the model is well)
+                _log.exception("an observer failed")
         return end
 
     def _padded(self, bases: Codes) -> Codes:
@@ -417,12 +457,24 @@ class Batcher:
         loops: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         for job in jobs:
             loops.setdefault(job.future.get_loop(), []).append(job)
+        now = time.monotonic()
         for loop, some in loops.items():
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_settle, some, error)
+            with suppress(RuntimeError):  # closed: nobody waits there any more
+                loop.call_soon_threadsafe(self._wake, some, error, now)
+
+    def _wake(self, jobs: list[_Job], error: Exception | None, since: float) -> None:
+        """Tell those who wait in this loop, and see how long the loop took to come to it."""
+        lag = time.monotonic() - since
+        self._lag = max(lag, self._lag + _LAG_EASES * (lag - self._lag))
+        _settle(jobs, error)
 
     def _expire(self, job: _Job) -> None:
         _settle([job], _late())
+
+
+def _feared(wait: float, caution: float) -> float:
+    """Return the seconds that a wait should be expected to take at most."""
+    return min(caution * wait, _LONG_CAUTION * wait + _LONG_SECONDS)
 
 
 def _late() -> DeadlineError:

@@ -6,8 +6,8 @@ cut (pool) -> predict (the batcher's thread) -> combine and write (pool).
 import asyncio
 import functools
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -27,7 +27,7 @@ from service.answers import (
 from service.batcher import Lane
 from service.cutting import Windows
 from service.engine import Engine, Setup
-from service.errors import RequestTooLargeError, ServiceError
+from service.errors import InputFileError, RequestTooLargeError, ServerError, ServiceError
 from service.joining import join, split
 from service.saturation import Map, Region, effect_map, read_region
 from service.schemas import (
@@ -246,13 +246,24 @@ def _check_length(given: int, limit: int, what: str, remedy: str) -> None:
         )
 
 
+@contextmanager
+def _own_files() -> Iterator[None]:
+    """Say that a reference which cannot be read any more is no fault of the request."""
+    try:
+        yield
+    except InputFileError as error:
+        raise ServerError(error.message, detail=error.detail) from error
+
+
 # --- in the pool ---------------------------------------------------------------------------------
 
 
 def _cut(asked: _Asked) -> Windows:
     scorer = asked.setup.scorer
     if asked.has_place:
-        return scorer.cut([item.variant() for item in asked.items if isinstance(item, VariantBody)])
+        variants = [item.variant() for item in asked.items if isinstance(item, VariantBody)]
+        with _own_files():
+            return scorer.cut(variants)
     return scorer.cut_pairs([(item.ref, item.alt) for item in asked.items])
 
 
@@ -332,8 +343,9 @@ async def _region(engine: Engine, request: SaturationRequest) -> tuple[Setup, Re
     reference = engine.genome("contig")
     n_positions = request.end - request.start + 1
     _check_length(n_positions, engine.settings.max_region, "positions", "split the region")
-    start = request.start - 1
-    return setup, await engine.offload(read_region, reference, request.contig, start, request.end)
+    where = request.contig, request.start - 1, request.end
+    with _own_files():
+        return setup, await engine.offload(read_region, reference, *where)
 
 
 def _region_head(setup: Setup, region: Region) -> bytes:
@@ -341,7 +353,8 @@ def _region_head(setup: Setup, region: Region) -> bytes:
 
 
 async def _map(engine: Engine, setup: Setup, deadline: float | None, region: Region) -> Map:
-    windows = await engine.offload(lambda: setup.scorer.cut(region.variants()))
+    with _own_files():
+        windows = await engine.offload(lambda: setup.scorer.cut(region.variants()))
     found = await setup.batcher.predict(windows.sequences, lane=Lane.BATCH, deadline=deadline)
     return await engine.offload(
         lambda: effect_map(region, setup.scorer.combine(windows, found).effects)

@@ -243,6 +243,7 @@ def serve(
     assembly: opt.Assembly = None,
     device: opt.Device = None,
     threads: opt.Threads = None,
+    workers: opt.Workers = None,
     strands: opt.Strands = None,
     shifts: opt.Shifts = None,
     coverage: opt.Coverage = None,
@@ -266,14 +267,26 @@ def serve(
     game_max_body_bytes: opt.GameMaxBodyBytes = None,
     organization: opt.Organization = None,
     organization_url: opt.OrganizationUrl = None,
+    jobs: opt.Jobs = None,
+    max_upload_bytes: opt.MaxUploadBytes = None,
+    max_upload_unpacked_bytes: opt.MaxUploadUnpackedBytes = None,
+    max_jobs: opt.MaxJobs = None,
+    job_workers: opt.JobWorkers = None,
+    keep_jobs: opt.KeepJobs = None,
+    shard_bytes: opt.ShardBytes = None,
+    mismatch_share: opt.MismatchShare = None,
 ) -> None:
     """Answer HTTP requests; see /docs for the interface."""
-    from service.app import create_app  # noqa: PLC0415  (score and models start faster without)
-    from service.server import run as run_server  # noqa: PLC0415
+    from service import fleet, server  # noqa: PLC0415  (score and models start faster without)
 
     settings = _settings(**context.params | {"model": ",".join(model or ()) or None})
     with listen(settings.host, settings.port) as door, suppress(KeyboardInterrupt):
-        run_server(create_app(settings), settings, door)
+        if (settings.workers or 1) > 1:
+            fleet.run(settings, door)
+        else:
+            from service.app import create_app  # noqa: PLC0415  (workers import it, see there)
+
+            server.run(create_app(settings), settings, door)
 
 
 @app.command("key")

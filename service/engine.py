@@ -65,6 +65,11 @@ class Setup:
         return self.scorer.model.info.targets
 
 
+def threads_of(settings: Settings) -> int:
+    """Return how many threads run a model on the CPU: the cores, shared by the workers."""
+    return settings.threads or max(usable_cores() // (settings.workers or 1), 1)
+
+
 class Engine:
     """What the routes share.
 
@@ -81,8 +86,13 @@ class Engine:
       ServiceError: a model or the reference cannot be loaded; the service must not start.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Load what the settings name, and warm it up."""
+    def __init__(self, settings: Settings, *, gpu: int = 0) -> None:
+        """Load what the settings name, and warm it up.
+
+        Args:
+          settings: how to serve.
+          gpu: 0-based number of the GPU to use, where one is used.
+        """
         self.settings = settings
         registry = Registry(settings.models)
         names = settings.model or tuple(registry.names())
@@ -95,7 +105,7 @@ class Engine:
             _ = self.reference.sha256  # reads the whole file: now, not while a request waits
         self.models: dict[str, Model] = {
             # One thread inside an operator: see `Batcher`.
-            name: registry.load(name, settings.device, threads=1)
+            name: registry.load(name, settings.device, threads=1, gpu=gpu)
             for name in names
         }
         self.defaults = settings.scoring_options()
@@ -240,7 +250,7 @@ class Engine:
             model,
             batch_size=self.settings.micro_batch or (CUDA_BUCKETS[-1] if on_cuda else CPU_BATCH),
             max_waiting=self.settings.max_waiting_sequences,
-            workers=1 if on_cuda else self.settings.threads or usable_cores(),
+            workers=1 if on_cuda else threads_of(self.settings),
             buckets=CUDA_BUCKETS if on_cuda else None,
             observers=self.observers,
         )

@@ -6,11 +6,14 @@ ServiceError               HTTP  type               when
     DecodingError           400  decoding_error     a VCF or a request body is not one
     ModelNotFoundError      404  model_not_found    no folder of models, or no model of that name
     UnauthorisedError       401  unauthorised       the API key is missing or unknown
-    NotFoundError           404  not_found          there is no such route
+    NotFoundError           404  not_found          there is no such route, or no such job
     MethodNotAllowedError   405  method_not_allowed there is the route, but not with this method
     BodyTimeoutError        408  body_timeout       the body of a request came too slowly
+    ConflictError           409  conflict           a job is not done, or its model has changed
+    PreconditionError       412  precondition       a file is not the one that If-Match names
     RequestTooLargeError    413  request_too_large  a body or a list exceeds a published limit
     EncodingError           415  encoding           the body of a request is compressed
+    RangeError              416  range              a file has no such bytes
     ValidationError         422  validation_error   an option, a setting or a sequence is not valid
     InputFileError          422  input_file         a FASTA or VCF is missing, truncated, mistaken
     WrongAssemblyError      422  wrong_assembly     too many REFs differ from the reference
@@ -21,6 +24,7 @@ ServiceError               HTTP  type               when
     OverloadedError         503  overloaded         too many requests are waiting
     IncompleteError         503  incomplete         a run ended early; what is done is kept
     DeadlineError           504  deadline_exceeded  a request cannot be answered in its time
+    DiskFullError           507  disk_full          there is no space for an upload or an output
 ```
 """
 
@@ -90,7 +94,7 @@ class UnauthorisedError(ClientError):
 
 
 class NotFoundError(ClientError):
-    """No such route."""
+    """No such route, or no such job."""
 
     code = 404
     type = "not_found"
@@ -110,6 +114,20 @@ class BodyTimeoutError(ClientError):
     type = "body_timeout"
 
 
+class ConflictError(ClientError):
+    """What is asked for does not fit how things stand: a job is not done, or its model changed."""
+
+    code = 409
+    type = "conflict"
+
+
+class PreconditionError(ClientError):
+    """A file is not the one that If-Match names."""
+
+    code = 412
+    type = "precondition"
+
+
 class RequestTooLargeError(ClientError):
     """The request exceeds a stated limit."""
 
@@ -122,6 +140,13 @@ class EncodingError(ClientError):
 
     code = 415
     type = "encoding"
+
+
+class RangeError(ClientError):
+    """A file ends before the bytes that are asked for."""
+
+    code = 416
+    type = "range"
 
 
 class ValidationError(ClientError):
@@ -180,6 +205,13 @@ class DeadlineError(ServerError):
 
     code = 504
     type = "deadline_exceeded"
+
+
+class DiskFullError(ServerError):
+    """There is no space for what is to be written."""
+
+    code = 507
+    type = "disk_full"
 
 
 class IncompleteError(ServerError):

@@ -64,6 +64,16 @@ Organization = Annotated[str | None, typer.Option(metavar="NAME", help=described
 OrganizationUrl = Annotated[
     str | None, typer.Option(metavar="URL", help=described("organization_url"))
 ]
+Jobs = Annotated[Path | None, typer.Option(metavar="DIR", help=described("jobs"))]
+MaxUploadBytes = Annotated[
+    int | None, typer.Option(metavar="N", help=described("max_upload_bytes"))
+]
+MaxUploadUnpackedBytes = Annotated[
+    int | None, typer.Option(metavar="N", help=described("max_upload_unpacked_bytes"))
+]
+MaxJobs = Annotated[int | None, typer.Option(metavar="N", help=described("max_jobs"))]
+JobWorkers = Annotated[int | None, typer.Option(metavar="N", help=described("job_workers"))]
+KeepJobs = Annotated[float | None, typer.Option(metavar="HOURS", help=described("keep_jobs"))]
 
 
 Vcf = Annotated[

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 from pydantic.fields import FieldInfo
@@ -22,6 +22,10 @@ _CALIBRATED = (
 Contig = Annotated[str, Field(min_length=1, max_length=256, examples=["chr1"])]
 ItemId = Annotated[str, Field(max_length=256, description="Returned with the result")]
 Allele = Annotated[str, Field(min_length=1)]
+# The first bad item ends the check: of a body full of them, a list would be a thousand times as
+# long as the body.
+_Item = TypeVar("_Item")
+Items = Annotated[list[_Item], Field(fail_fast=True)]
 
 
 class Body(BaseModel):
@@ -73,10 +77,10 @@ class ScoreRequest(Body):
 
     model: ModelName = None
     variants: Annotated[
-        list[VariantBody] | None, Field(description="Variants on the server's reference")
+        Items[VariantBody] | None, Field(description="Variants on the server's reference")
     ] = None
     sequences: Annotated[
-        list[SequencePair] | None, Field(description="Pairs of sequences, ref and alt")
+        Items[SequencePair] | None, Field(description="Pairs of sequences, ref and alt")
     ] = None
     strands: Strands = None
     shifts: Shifts = None
@@ -173,7 +177,7 @@ class SequencesRequest(Body):
 
     model: ModelName = None
     sequences: Annotated[
-        list[SequenceBody],
+        Items[SequenceBody],
         Field(description="Shorter ones are placed in the middle of the window, N on both sides"),
     ]
     strands: Strands = None

@@ -42,15 +42,25 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain on the first SIGTERM, shut down on anything else."""
-        is_first = not self._engine.is_draining
-        self._engine.is_draining = True
-        if sig == signal.SIGTERM and is_first:
-            self._closes_at = time.monotonic() + self._delay
-        else:
-            super().handle_exit(sig, frame)
-        if sig == signal.SIGTERM:
+        if sig == signal.SIGTERM and not self._engine.is_draining:
+            self.drain()
+        elif sig == signal.SIGTERM:
             # uvicorn would raise it again at the end, and the exit code would speak of a crash.
-            self._captured_signals = [one for one in self._captured_signals if one != sig]
+            self.close()
+        else:
+            self._engine.is_draining = True
+            super().handle_exit(sig, frame)
+
+    def drain(self) -> None:
+        """Be not ready from now on, and shut down after the delay."""
+        if not self._engine.is_draining:
+            self._engine.is_draining = True
+            self._closes_at = time.monotonic() + self._delay
+
+    def close(self) -> None:
+        """Shut down now: what was accepted is finished."""
+        self._engine.is_draining = True
+        self._closes_at = -math.inf
 
     async def on_tick(self, counter: int) -> bool:
         """Say whether it is time to shut down; called every tenth of a second."""
@@ -59,16 +69,26 @@ class Server(uvicorn.Server):
 
 def run(app: FastAPI, settings: Settings, door: socket.socket) -> None:
     """Answer requests on a listening socket until a signal ends it."""
-    config = uvicorn.Config(
+    run_server(Server(configuration(app, settings), app.state.engine, settings.drain_delay), door)
+
+
+def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn runs an app."""
+    return uvicorn.Config(
         app,
         http=BoundedProtocol,
+        ws="none",  # nothing here speaks it, and an upgraded connection would leave all bounds
         log_config=uvicorn_log_config(),
         access_log=False,  # the guard writes a line for each request
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(settings.drain_timeout),
     )
+
+
+def run_server(server: Server, door: socket.socket) -> None:
+    """Run a server on a listening socket until it ends."""
     # What is loaded by now stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    Server(config, app.state.engine, settings.drain_delay).run(sockets=[door])
+    server.run(sockets=[door])

@@ -90,8 +90,8 @@ class Settings(BaseSettings):
     workers: int | None = Field(
         None,
         ge=1,
-        description="processes that score shards, on CUDA one for each GPU; default: 1, on a Ray"
-        " cluster as many as fit",
+        description="processes that score shards, or that serve; on CUDA one for each GPU; default:"
+        " 1, on a Ray cluster as many as fit",
     )
     ray: str | None = Field(
         None, description="Ray cluster to score on: auto, HOST:PORT or ray://HOST:PORT"
@@ -130,7 +130,9 @@ class Settings(BaseSettings):
         "about:blank", pattern="^[A-Za-z][A-Za-z0-9+.-]*:", description="their URL"
     )
     body_timeout: float = Field(
-        60, gt=0, description="seconds that the body of a request may take to arrive"
+        60,
+        gt=0,
+        description="seconds that a body may take to arrive, or a part of an answer to leave",
     )
     keys: Path | None = Field(
         None, description="file of API keys; without it, no key is needed and nothing is counted"
@@ -167,6 +169,18 @@ class Settings(BaseSettings):
     drain_timeout: float = Field(
         30, ge=0, description="seconds that accepted requests have to finish after that"
     )
+    jobs: Path | None = Field(
+        None, description="folder of jobs (/v1/jobs); without it, no job is taken"
+    )
+    max_upload_bytes: int = Field(4 << 30, ge=1, description="largest upload of a job")
+    max_upload_unpacked_bytes: int = Field(
+        64 << 30, ge=1, description="most text that an upload may unpack to"
+    )
+    max_jobs: int = Field(
+        16, ge=1, description="unfinished jobs of one API key, or of all callers without keys"
+    )
+    job_workers: int = Field(1, ge=1, description="jobs that are scored at a time")
+    keep_jobs: float = Field(168, gt=0, description="hours that a finished job is kept")
     debug: bool = Field(False, description="show tracebacks")
 
     @classmethod

@@ -91,6 +91,9 @@ def make_app(folder: Path, *, is_debug: bool = False) -> FastAPI:
             max_body_bytes=MAX_BODY_BYTES,
             game_max_body_bytes=2 * MAX_BODY_BYTES,
             body_timeout=5,
+            jobs=folder / "jobs",
+            max_upload_bytes=2 * MAX_BODY_BYTES,
+            max_jobs=500,
             debug=is_debug,
         )
     )
@@ -238,7 +241,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="send this one only, and show it")
     parser.add_argument(
-        "--memory", type=float, default=256, help="MiB that may come on top of the first tenth"
+        "--memory", type=float, default=96, help="MiB that may come on top of the first tenth"
     )
     given = parser.parse_args()
     is_alone = given.only is not None
@@ -268,7 +271,8 @@ def main() -> None:
     print(f"MiB: {memory[0]:.0f} before, {max(memory):.0f} after a tenth, {peak:.0f} at the peak")
     for n, problem in total.problems:
         print(f"PROBLEM --seed {given.seed} --only {n}: {problem}")
-    grown = max(memory[1:]) - memory[1]
+    # The peak too: what one request takes for a moment may be all that there is.
+    grown = peak - memory[1]
     if grown > given.memory:
         print(f"PROBLEM memory grew by {grown:.0f} MiB after the first tenth")
     sys.exit(bool(total.problems) or grown > given.memory)

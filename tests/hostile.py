@@ -102,6 +102,8 @@ def hostile(seed: int, n: int, max_bytes: int) -> Hostile:
     family = rng.choice(list(MAKERS))
     path = rng.choice([*GOOD, *(f"/v1/{name}" for name in ("score", "sequences", "saturation"))])
     body, headers = MAKERS[family](rng, path, max_bytes)
+    if family == "upload":
+        path = "/v1/jobs"
     method = "POST"
     if rng.random() < 0.05:
         path = _path(rng)
@@ -268,6 +270,32 @@ def _long(rng: random.Random, path: str, max_bytes: int) -> Made:
     return (b'{"' + b'a":1,"' * (room // 6))[:room], JSON
 
 
+def _wide(rng: random.Random, path: str, max_bytes: int) -> Made:
+    """As many small things as there is room for: each costs the server more than its bytes."""
+    body = _good(rng, path)
+    lists = [key for key, value in body.items() if isinstance(value, list | dict)]
+    key = rng.choice([*lists, "wrong"])
+    few, many = json.dumps(body | {key: "@"}).split('"@"')
+    room = max_bytes - len(few) - len(many) - 9
+    small = rng.choice(("0", "{}", "[]", "1.5", '""', "null", json.dumps(TASK)))
+    n = room // (len(small) + 1)
+    inside = f"[{','.join([small] * n)}]"
+    if rng.random() < 0.5:
+        n = room // (len(small) + 10)
+        inside = "{" + ",".join(f'"{number:06}":{small}' for number in range(n)) + "}"
+    if key == "wrong" and rng.random() < 0.5:
+        return f"{inside[:-1]},{few[1:]}1{many}".encode(), JSON
+    return f"{few}{inside}{many}".encode(), JSON
+
+
+def _product(rng: random.Random, _: str, max_bytes: int) -> Made:
+    """Many tasks of many sequences: the answer to few bytes would be endless."""
+    n = max_bytes // 2 // len(json.dumps(TASK)) - 2
+    body = _good(rng, "/predict") | {"prediction_ranges": None, "prediction_tasks": [TASK] * n}
+    body["sequences"] = {f"{number:06}": "A" for number in range(max_bytes // 2 // 15)}
+    return json.dumps(body).encode(), JSON
+
+
 def _msgpack(rng: random.Random, path: str, _: int) -> Made:
     body = deepcopy(GOOD["/predict"][0])
     holder, key = rng.choice(list(_places(body)))
@@ -286,6 +314,26 @@ def _msgpack(rng: random.Random, path: str, _: int) -> Made:
     return bytes(packed), [(b"content-type", b"application/msgpack")]
 
 
+VCF = b"##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+LINE = b"chr1\t41\t.\tC\tA\t.\t.\t.\n"
+
+
+def _upload(rng: random.Random, _: str, max_bytes: int) -> Made:
+    """Files that are no VCF, or not whole, or too much of one."""
+    body = bytearray(VCF + LINE * rng.choice((0, 1, 50)))
+    if rng.random() < 0.3:
+        body = bytearray(VCF + LINE * 200_000)  # four megabytes, which are a few kilobytes packed
+    pack = rng.choice((bytes, bytes, gzip.compress, lambda some: gzip.compress(bytes(some)) * 3))
+    body = bytearray(pack(body))[: 2 * max_bytes + rng.choice((0, 1))]
+    for _change in range(rng.choice((0, 0, 1, 3, 20))):
+        place = rng.randrange(min(len(body), rng.choice((20, 1 << 20))) or 1)
+        body[place : place + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
+    if rng.random() < 0.2:
+        del body[rng.randrange(len(body) or 1) :]
+    starts = (b"", b"", b"", b"BCF\x02\x02", b"\x1f\x8b\x08\x04", b"\0", b"\xef\xbb\xbf")
+    return rng.choice(starts) + bytes(body), [(b"content-type", rng.choice(CONTENT_TYPES))]
+
+
 MAKERS: dict[str, Callable[[random.Random, str, int], Made]] = {
     "changed": _changed,
     "random": _random_json,
@@ -297,7 +345,10 @@ MAKERS: dict[str, Callable[[random.Random, str, int], Made]] = {
     "typed": _typed,
     "packed": _packed,
     "long": _long,
+    "wide": _wide,
+    "product": _product,
     "msgpack": _msgpack,
+    "upload": _upload,
 }
 
 
@@ -306,7 +357,8 @@ def _path(rng: random.Random) -> str:
     return rng.choice(
         (
             f"/v1/models/{name}", f"/v2/models/{name}", f"/v2/models/{name}/infer",
-            f"/v2/models/sum/versions/{name}/infer", f"/v1/jobs/{name}", f"/{name}", f"//{name}",
+            f"/v2/models/sum/versions/{name}/infer", f"/v1/jobs/{name}", f"/v1/jobs/{name}/result",
+            "/v1/jobs", f"/{name}", f"//{name}",
             f"/v1/score/{name}", f"/docs/{name}", "/openapi.json", "/metrics", "/service-info",
             "/help", "/formats", "/health/ready", "/v2", "",
         )

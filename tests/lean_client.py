@@ -235,14 +235,14 @@ class Served:
 
 @contextmanager
 def served(*options: object) -> Iterator[Served]:
-    """Run `varsigma serve` with the example reference until the end of the block."""
+    """Run `varsigma serve` with the example reference until the end of the block; it takes jobs."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "service.cli", "serve", "--reference", FASTA, "--assembly", "GRCh37",
-        "--port", port, *options,
-    ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
+        command = [
+            sys.executable, "-m", "service.cli", "serve", "--reference", FASTA, "--assembly",
+            "GRCh37", "--port", port, "--jobs", Path(folder, "jobs"), *options,
+        ]  # fmt: skip
         process = subprocess.Popen(list(map(str, command)), cwd=ROOT, stderr=log)
         try:
             _wait(process, port, Path(log.name))

@@ -19,7 +19,6 @@ from tests.lean_client import ROOT, Served, served
 PAGE = (ROOT / "docs/http.md").read_text()
 ADDRESS = "localhost:8000"
 NOT_IN_OPENAPI = {("GET", metrics.PATH), ("GET", docs.PATH), ("GET", "/openapi.json")}
-JOBS = "/v1/jobs"
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,6 @@ class Example:
     def calls(self) -> list[tuple[str, str]]:
         """Method and path of each request."""
         return [called(words) for words in re.split(r"\bcurl ", self.commands)[1:]]
-
-    @property
-    def is_of_jobs(self) -> bool:
-        """It speaks of jobs."""
-        return self.calls[0][1].startswith(JOBS)
 
 
 def called(words: str) -> tuple[str, str]:
@@ -101,10 +95,6 @@ def assert_shows(shown: Any, actual: Any, where: str = "answer") -> None:
         assert shown == actual, where
 
 
-def serves_jobs(routes: set[tuple[str, str]]) -> bool:
-    return any(path.startswith(JOBS) for _, path in routes)
-
-
 def run(example: Example, server: Served, folder: Path) -> str:
     (folder / "examples").symlink_to(ROOT / "examples")
     commands = example.commands.replace(ADDRESS, f"127.0.0.1:{server.port}")
@@ -118,9 +108,7 @@ def run(example: Example, server: Served, folder: Path) -> str:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: "+".join(
     path for _, path in example.calls))  # fmt: skip
-def test_a_command_prints_what_the_page_says(example, server, routes, tmp_path):
-    if example.is_of_jobs and not serves_jobs(routes):
-        pytest.skip("not served yet")
+def test_a_command_prints_what_the_page_says(example, server, tmp_path):
     printed = run(example, server, tmp_path)
     assert example.printed, "the page says nothing of what it prints"
     if example.kind == "json":
@@ -139,8 +127,7 @@ def test_every_route_is_on_the_page_and_every_call_is_of_one(routes):
         matching = {(m, p) for m, p in called if m == method and pattern.fullmatch(p)}
         assert matching, (method, path)
         known |= matching
-    assert {path for _, path in called - known if not path.startswith(JOBS)} == set()
-    assert ("Not served by this version." in PAGE) is not serves_jobs(routes)
+    assert called - known == set()
 
 
 def test_the_page_begins_with_the_service_that_it_speaks_to():

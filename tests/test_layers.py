@@ -23,7 +23,7 @@ OF_EXTRAS = {"parquet": {"pyarrow"}}
 LAYERS = [
     ["errors"],
     # core: knows neither HTTP nor the text of a VCF
-    ["sequence", "variants", "assemblies", "fasta", "session", "effects"],
+    ["sequence", "variants", "assemblies", "fasta", "session", "effects", "pace"],
     ["ahead", "bgzf", "durable"],
     ["folder"],
     ["reference", "registry"],
@@ -57,9 +57,10 @@ LAYERS = [
     ["merge", "workers", "stream"],
     ["orders", "cluster"],
     ["options", "terminal", "batch", "engine", "examples"],
-    ["calls"],
+    ["calls", "jobs"],
     ["web"],
     ["app", "server"],
+    ["fleet"],
     ["cli"],
     ["__main__"],
 ]

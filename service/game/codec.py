@@ -11,6 +11,9 @@ from service.errors import DecodingError
 # A request has one container a sequence, its range, and few others. A body with many more is made
 # to fill the memory: an empty list is 1 byte of MessagePack, 2 of JSON and 56 of Python.
 MAX_CONTAINERS = 2_000_000
+# Names and numbers are small too beside what Python makes of them; a request of 128 MiB with
+# sequences of 200 bases has 2.4 million of them.
+MAX_VALUES = 4_000_000
 
 
 class Format(StrEnum):
@@ -39,23 +42,30 @@ def decode(body: bytes | bytearray, form: Format) -> Any:  # noqa: ANN401  (what
 
 
 def _from_json(body: bytes | bytearray) -> Any:  # noqa: ANN401
-    if body.count(b"[") + body.count(b"{") > MAX_CONTAINERS:
+    if body.count(b"[") + body.count(b"{") > MAX_CONTAINERS or body.count(b",") > MAX_VALUES:
         raise _too_many()
     return json.loads(body, object_pairs_hook=_object)
 
 
 def _from_msgpack(body: bytes | bytearray) -> Any:  # noqa: ANN401
-    n_containers = 0
+    n_containers = n_values = 0
 
     def count(content: Any) -> Any:  # noqa: ANN401
-        nonlocal n_containers
+        nonlocal n_containers, n_values
         n_containers += 1
-        if n_containers > MAX_CONTAINERS:
+        n_values += len(content)
+        if n_containers > MAX_CONTAINERS or n_values > MAX_VALUES:
             raise _too_many()
         return content
 
+    # A list has its whole length as soon as it is announced.
+    longest = min(len(body), MAX_CONTAINERS)
     return msgpack.unpackb(
-        body, list_hook=count, object_pairs_hook=lambda pairs: count(_object(pairs))
+        body,
+        list_hook=count,
+        object_pairs_hook=lambda pairs: _object(count(pairs)),
+        max_array_len=longest,
+        max_map_len=longest,
     )
 
 
@@ -78,4 +88,6 @@ def shown(value: object) -> str:
 
 
 def _too_many() -> DecodingError:
-    return DecodingError(f"the body holds more than {MAX_CONTAINERS:,} objects and lists")
+    return DecodingError(
+        f"the body holds more than {MAX_CONTAINERS:,} objects and lists, or {MAX_VALUES:,} values"
+    )

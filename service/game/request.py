@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import Any
 
 from service.constructs import construct_windows
-from service.errors import DecodingError, ValidationError
+from service.errors import DecodingError, RequestTooLargeError, ValidationError
 from service.game.codec import shown
 from service.game.predictor import SPECIES, Target, closest_target
 from service.sequence import Codes, encode
@@ -26,6 +26,9 @@ _OTHER_TYPE = re.compile(
     r"accessibility|binding_.+|expression_.+|conformation_.+|chromatin_con(form|firm)ation"
 )
 _MAX_PROBLEMS = 10
+# A few tasks of a whole library; a body half of tasks and half of sequences could ask for a
+# thousand times as many.
+MAX_NUMBERS = 2_000_000
 _TASK_KEYS = ("name", "type", "cell_type", "species")
 
 
@@ -86,6 +89,7 @@ def read_request(content: object, targets: Sequence[Target]) -> PredictRequest:
 
     Raises:
       DecodingError: it is no request of the protocol.
+      RequestTooLargeError: the answer would be out of proportion.
       ValidationError: it asks for what the models cannot do.
     """
     if not isinstance(content, dict):
@@ -106,6 +110,12 @@ def read_request(content: object, targets: Sequence[Target]) -> PredictRequest:
             _not_text(flanks),
         ),
     )
+    if len(tasks) * len(sequences) > MAX_NUMBERS:
+        raise RequestTooLargeError(
+            f"{len(tasks)} tasks of {len(sequences)} sequences are more than {MAX_NUMBERS:,}"
+            " numbers; send them in parts",
+            detail={"limit": MAX_NUMBERS, "given": len(tasks) * len(sequences)},
+        )
     if ranges is not None:
         _refuse(DecodingError, _bad_ranges(ranges, sequences, sum(map(len, flanks.values()))))
     _refuse(

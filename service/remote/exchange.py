@@ -113,18 +113,37 @@ def exchange(ask: Ask[T], patience: Patience) -> Talk[T]:
     Raises:
       CallError: see `problems`.
     """
+    return (yield from exchange_on(lambda: ask, patience, lambda: 0))
+
+
+def exchange_on(
+    next_ask: Callable[[], Ask[T]], patience: Patience, n_bytes: Callable[[], int]
+) -> Talk[T]:
+    """Do the same where each try goes on from the last.
+
+    Args:
+      next_ask: makes the request of a try.
+      patience: counted anew where something came.
+      n_bytes: how much has come by now.
+
+    Raises:
+      CallError: see `problems`.
+    """
     attempt = 0
     while True:
+        before, ask = n_bytes(), next_ask()
         came = yield ask
-        wait = wait_after(ask, came, attempt, patience)
+        if n_bytes() > before:
+            attempt = 0
+        wait = _wait_after(ask, came, attempt, patience)
         if wait is None:
             assert isinstance(came, httpx.Response)
-            return result(ask, came)
+            return _result(ask, came)
         yield wait
         attempt += 1
 
 
-def wait_after(ask: Ask[T], came: Came, attempt: int, patience: Patience) -> float | None:
+def _wait_after(ask: Ask[T], came: Came, attempt: int, patience: Patience) -> float | None:
     """Return the seconds before another try, None where the answer is there.
 
     Raises:
@@ -151,7 +170,7 @@ def unreachable(error: httpx.RequestError) -> UnreachableError:
     return UnreachableError(f"no answer to {error.request.method} {error.request.url}: {reason}")
 
 
-def result(ask: Ask[T], response: httpx.Response) -> T:
+def _result(ask: Ask[T], response: httpx.Response) -> T:
     """Read an answer.
 
     Raises:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx2 as httpx
 from pydantic import BaseModel, ConfigDict
 
-from service.remote.exchange import Ask, Patience, Sink, Talk, exchange, result, wait_after
+from service.remote.exchange import Ask, Patience, Sink, Talk, exchange, exchange_on
 
 _ROUTE = "/v1/jobs"
 _CREATED = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED})
@@ -86,9 +86,9 @@ def waited(job: str, seconds: float, patience: Patience) -> Talk[Job]:
 def downloaded(job: str, path: Path, patience: Patience) -> Talk[Path]:
     """Fetch a result; where the line breaks, go on from there. The name appears at the end."""
     sink = Sink(path.with_name(f"{path.name}.partial"))
-    attempt = 0
-    while True:
-        ask = Ask(
+
+    def rest() -> Ask[Path]:
+        return Ask(
             method="GET",
             path=f"{_path(job)}/result",
             read=lambda _: sink.path.replace(path),
@@ -96,16 +96,8 @@ def downloaded(job: str, path: Path, patience: Patience) -> Talk[Path]:
             headers=sink.headers(),
             sink=sink,
         )
-        before = sink.size
-        came = yield ask
-        if sink.size > before:
-            attempt = 0
-        wait = wait_after(ask, came, attempt, patience)
-        if wait is None:
-            assert isinstance(came, httpx.Response)
-            return result(ask, came)
-        yield wait
-        attempt += 1
+
+    return exchange_on(rest, patience, lambda: sink.size)
 
 
 def _path(job: str) -> str:

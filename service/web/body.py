@@ -1,8 +1,12 @@
-"""The door for bodies: how long, how slow, how packed they may be, and how many at once."""
+"""The door for bodies: how long, how slow, how packed they may be, and how many at once.
+
+Those of answers too, as far as their readers go: one that takes nothing holds up what writes it.
+"""
 
 import asyncio
 from collections.abc import Collection
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import (
@@ -23,6 +27,8 @@ _GONE = ServiceError("the client has left")
 class BodyDoor:
     """ASGI middleware that takes a whole body in before the app runs, within its bounds.
 
+    A client that does not take a part of its answer in that time counts as gone.
+
     FastAPI's own limit answers in plain text where a route does not read the body, and bounds
     neither the time nor the sum of all bodies.
     """
@@ -35,7 +41,7 @@ class BodyDoor:
         Args:
           app: what is behind the door.
           max_bytes: longest body.
-          seconds: longest time for one to arrive.
+          seconds: longest time for one to arrive, and for a part of an answer to leave.
           own_limit: paths of routes that read the stream themselves and bound it.
         """
         self._app = app
@@ -49,6 +55,14 @@ class BodyDoor:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+
+        async def in_time(message: Message) -> None:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await send(message)
+            except TimeoutError:
+                raise ClientDisconnect from None
+
         headers = dict(scope["headers"])
         encoding = headers.get(b"content-encoding", b"").strip().lower()
         if encoding not in _PLAIN:
@@ -56,50 +70,49 @@ class BodyDoor:
             await failures.answer(scope, receive, send, error)
             return
         if scope["path"] in self._own_limit:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, in_time)
             return
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and float(declared) > self._max_bytes:
             await failures.answer(scope, receive, send, self._too_long())
             return
-        chunks: list[bytes] = []
+        body = bytearray()
         try:
             async with asyncio.timeout(self._seconds):
-                problem = await self._take(chunks, receive)
+                problem = await self._take(body, receive)
         except TimeoutError:
             problem = BodyTimeoutError(f"the body took longer than {self._seconds:g} s to arrive")
+        n_bytes = len(body)
         try:
             if problem is _GONE:
                 return
             if problem is not None:
                 await failures.answer(scope, receive, send, problem)
                 return
-            body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            pending: list[Message] = [{"type": "http.request", "body": body}]
+            pending: list[Message] = [{"type": "http.request", "body": bytes(body)}]
+            body.clear()
 
             async def replay() -> Message:
                 return pending.pop() if pending else await receive()
 
-            await self._app(scope, replay, send)
+            await self._app(scope, replay, in_time)
         finally:
-            self._free += sum(map(len, chunks))
+            self._free += n_bytes
 
-    async def _take(self, chunks: list[bytes], receive: Receive) -> ServiceError | None:
-        """Fill in the chunks of a body; return what is wrong with it."""
-        n_bytes = 0
+    async def _take(self, body: bytearray, receive: Receive) -> ServiceError | None:
+        """Fill in a body; return what is wrong with it."""
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return _GONE
             chunk: bytes = message.get("body", b"")
-            n_bytes += len(chunk)
-            if n_bytes > self._max_bytes:
+            if len(body) + len(chunk) > self._max_bytes:
                 return self._too_long()
             if len(chunk) > self._free:
                 return OverloadedError(
                     "too many bodies are held at once; try again later", retry_after=1
                 )
-            chunks.append(chunk)
+            body += chunk
             self._free -= len(chunk)
             if not message.get("more_body", False):
                 return None

@@ -8,12 +8,13 @@ from functools import cache
 from html import escape
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import HTMLResponse
 
 from service.web import failures
 
 PATH = "/docs"
+_OPENAPI = "/openapi.json"
 
 # What the guard may answer on any route, and with API keys on most.
 _ALWAYS = (408, 413, 415, 500)
@@ -61,12 +62,21 @@ def install(
             spec.setdefault("components", {})["securitySchemes"] = _SCHEMES
         return spec
 
+    @cache
+    def text() -> bytes:
+        return json.dumps(openapi()).encode()
+
     # FastAPI's own way to extend it.
     app.openapi = openapi  # type: ignore[method-assign]
     router = APIRouter()
 
+    # Both in a thread: to put the interface together takes tenths of a second.
+    @router.get(_OPENAPI, include_in_schema=False)
+    def description() -> Response:
+        return Response(text(), media_type="application/json")
+
     @router.get(PATH, include_in_schema=False)
-    def page() -> HTMLResponse:  # in a thread: to put it together takes tenths of a second
+    def page() -> HTMLResponse:
         return HTMLResponse(_page(openapi()), headers={"Content-Security-Policy": _POLICY})
 
     app.include_router(router)

@@ -6,23 +6,30 @@ Protocols that have a shape of their own (KServe V2, GAME) get it for their path
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from service.engine import Engine
 from service.errors import (
     BodyTimeoutError,
+    ConflictError,
     DeadlineError,
     DecodingError,
+    DiskFullError,
     EncodingError,
     MethodNotAllowedError,
     ModelNotFoundError,
     NotFoundError,
     OverloadedError,
+    PreconditionError,
+    RangeError,
     RateLimitedError,
     RequestTooLargeError,
     ServiceError,
@@ -35,6 +42,7 @@ from service.web.record import record_of
 Shape = Callable[[ServiceError, Engine], Mapping[str, Any]]
 
 _MAX_PROBLEMS = 10
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _SHAPES = "error_shapes"
 # Refusals of the router, which no code of ours raises.
 _ROUTER: dict[int, ServiceError] = {
@@ -47,13 +55,17 @@ _MEANING: dict[int, tuple[str, type[ServiceError]]] = {
     401: ("The API key is missing or unknown", UnauthorisedError),
     404: ("No such model", ModelNotFoundError),
     408: ("The body came too slowly", BodyTimeoutError),
+    409: ("It is not done yet", ConflictError),
+    412: ("It is not what If-Match names", PreconditionError),
     413: ("The body or the list is longer than the published limit", RequestTooLargeError),
     415: ("The body is compressed", EncodingError),
+    416: ("It has no such bytes", RangeError),
     422: ("A field is missing or not allowed", ValidationError),
     429: ("The API key has used up this minute; see Retry-After", RateLimitedError),
     500: ("A bug; the server's log has more under the request id", ServiceError),
     503: ("Too many requests are waiting; see Retry-After", OverloadedError),
     504: ("The deadline passed; see X-Timeout-Seconds", DeadlineError),
+    507: ("There is no space", DiskFullError),
 }
 
 
@@ -110,6 +122,8 @@ def response(scope: Scope, error: ServiceError) -> Response:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if isinstance(error, UnauthorisedError):
         headers["WWW-Authenticate"] = 'Bearer realm="varsigma"'
+    if isinstance(error, RangeError) and error.detail:
+        headers["Content-Range"] = f"bytes */{error.detail['size']}"
     shape = _shape(scope)
     body = shape(error, scope["app"].state.engine) if shape else error.body()
     # Escaped to ASCII: messages may quote what no UTF-8 can hold, such as half of a surrogate pair.
@@ -184,7 +198,15 @@ async def _on_router_error(request: Request, error: Exception) -> Response:
     told = response(request.scope, problem)
     told.status_code = error.status_code
     told.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        told.headers["Allow"] = ", ".join(filter(partial(_is_allowed, request), _METHODS))
     return told
+
+
+def _is_allowed(request: Request, method: str) -> bool:
+    """Say whether a path has a method; what the router says is of the path's first route only."""
+    scope = {**request.scope, "method": method}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
 
 async def _on_bug(request: Request, _: Exception) -> Response:

@@ -7,7 +7,8 @@ finds no place waits for one.
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from service.engine import Engine
 from service.errors import (
     BodyTimeoutError,
+    DeadlineError,
     DecodingError,
     OverloadedError,
     RequestTooLargeError,
@@ -29,8 +31,9 @@ from service.game.request import PredictRequest, read_request
 from service.scoring import Predictions
 from service.sequence import Codes
 from service.web.game_docs import FORMATS, HELP, PREDICT, PREDICT_BODY
+from service.web.gone import unless_gone
 from service.web.limits import charge
-from service.web.state import Called, Loaded
+from service.web.state import Call, Called, Loaded
 
 # Requests that are read or answered at once; the body of the next one stays in the network.
 _AT_ONCE = 4
@@ -75,20 +78,24 @@ async def predict(call: Called) -> Response:
     A cell type that is not served gets the default one; `cell_type_actual` says so. Each model
     runs once, on the plus strand, whatever the number of tasks.
     """
-    request, engine = call.request, call.engine
+    request = call.request
     given, wanted = request_format(request.headers), response_format(request.headers)
-    async with _places(request.app):
-        body = await _body(request, engine)
-        asked = await engine.offload(_read, body, given, engine)
-        del body
-        n = len(asked.ids)
-        await charge(request, items=n, sequences=n * len(asked.models))
-        activity = {
-            name: await _activity(engine, name, asked, call.long_deadline) for name in asked.models
-        }
-        content = await engine.offload(
-            write_answer, asked, activity, predictor_name(engine.models), wanted
-        )
+    async with _place(request.app, call.long_deadline):
+        body = await _body(request, call.engine)
+        return await unless_gone(request, _answered(call, body, given, wanted))
+
+
+async def _answered(call: Call, body: bytearray, given: Format, wanted: Format) -> Response:
+    engine = call.engine
+    asked = await engine.offload(_read, body, given, engine)
+    n = len(asked.ids)
+    await charge(call.request, items=n, sequences=n * len(asked.models))
+    activity = {
+        name: await _activity(engine, name, asked, call.long_deadline) for name in asked.models
+    }
+    content = await engine.offload(
+        write_answer, asked, activity, predictor_name(engine.models), wanted
+    )
     return Response(content, media_type=wanted.value)
 
 
@@ -129,40 +136,62 @@ def _weight(parameters: list[str]) -> float:
     return 1.0
 
 
-def _places(app: FastAPI) -> asyncio.Semaphore:
+@asynccontextmanager
+async def _place(app: FastAPI, deadline: float | None) -> AsyncIterator[None]:
+    """Wait for one of the places and hold it.
+
+    Raises:
+      DeadlineError: none was free in time.
+    """
     if not hasattr(app.state, _PLACES):
         setattr(app.state, _PLACES, asyncio.Semaphore(_AT_ONCE))
     places: asyncio.Semaphore = getattr(app.state, _PLACES)
-    return places
+    try:
+        async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()):
+            await places.acquire()
+    except TimeoutError:
+        raise DeadlineError(f"{_AT_ONCE} requests of this kind took all the time") from None
+    try:
+        yield
+    finally:
+        places.release()
 
 
 async def _body(request: Request, engine: Engine) -> bytearray:
-    """Read a body of its own, larger limit, at no slower pace than other routes allow.
+    """Read a body of its own, larger limit, always at the pace that other routes ask for.
 
     Raises:
       RequestTooLargeError: it is longer.
       BodyTimeoutError: it comes more slowly.
     """
     settings = engine.settings
-    limit = settings.game_max_body_bytes
-    seconds = settings.body_timeout * max(1, limit / settings.max_body_bytes)
+    limit, seconds = settings.game_max_body_bytes, settings.body_timeout
     body = bytearray()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds) as timer:
             async for chunk in request.stream():
                 body += chunk
+                # A place is held meanwhile: who sends nothing must not have the time of a whole
+                # library.
+                timer.reschedule(began + seconds * (1 + len(body) / settings.max_body_bytes))
                 if len(body) > limit:
                     raise RequestTooLargeError(
                         f"the body is longer than {limit} bytes; send the sequences in parts",
                         detail={"limit": limit},
                     )
     except TimeoutError:
-        raise BodyTimeoutError(f"the body took longer than {seconds:g} s to arrive") from None
+        raise BodyTimeoutError(
+            f"the body came more slowly than {settings.max_body_bytes / seconds:g} bytes a second"
+        ) from None
     return body
 
 
 def _read(body: bytearray, form: Format, engine: Engine) -> PredictRequest:
-    return read_request(decode(body, form), served_targets(engine.models))
+    content = decode(body, form)
+    body.clear()  # while the model runs, all of it would be there twice
+    return read_request(content, served_targets(engine.models))
 
 
 async def _activity(

@@ -181,7 +181,7 @@ PREDICT: dict[int | str, dict[str, Any]] = {
     **_ok(_ANSWER, ANSWER),
     400: _error("bad_prediction_request", "No request of the protocol"),
     408: _error("bad_prediction_request", "The body came too slowly"),
-    413: _error("bad_prediction_request", "The body is longer than the published limit"),
+    413: _error("bad_prediction_request", "The body is too long, or its answer would be"),
     422: _error("prediction_request_failed", "A request that these models cannot do"),
     500: _error("server_error", "A bug"),
     503: _error("server_error", "Too much is waiting; see Retry-After"),

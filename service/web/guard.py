@@ -5,6 +5,8 @@ Guard (record, headers, log line, metrics, bugs) -> CORS -> KeyGate -> BodyDoor 
 ```
 """
 
+from pathlib import Path
+
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,13 +31,16 @@ _SHAPES: dict[str, failures.Shape] = {
 }
 
 
-def install(app: FastAPI, settings: Settings, *, sink: Sink | None = None) -> None:
+def install(
+    app: FastAPI, settings: Settings, *, sink: Sink | None = None, shared: Path | None = None
+) -> None:
     """Put an app behind its guard.
 
     Args:
       app: the app; `app.state.engine` is there already.
       settings: which parts are on, and their bounds.
       sink: where log lines go; stderr by default.
+      shared: folder of a service of several workers: `service.web.shared`.
 
     Raises:
       InputFileError: the file of keys cannot be read.
@@ -44,7 +49,7 @@ def install(app: FastAPI, settings: Settings, *, sink: Sink | None = None) -> No
     if settings.metrics == "key" and settings.keys is None:
         raise ValidationError("--metrics key needs --keys FILE", detail={"setting": "metrics"})
     failures.add_error_handlers(app, _SHAPES)
-    counts = metrics.Metrics(app.state.engine)
+    counts = app.state.metrics = metrics.Metrics(app.state.engine, shared)
     if settings.metrics != "off":
         app.include_router(counts.router())
     docs.install(
@@ -58,16 +63,18 @@ def install(app: FastAPI, settings: Settings, *, sink: Sink | None = None) -> No
         own_limit=OWN_BODY_LIMIT,
     )
     if settings.keys is not None:
-        app.state.quotas = Quotas()
+        ring = KeyRing.open(settings.keys)
+        app.state.quotas = Quotas(ring.keys, shared)
         is_open = settings.metrics == "open"
         app.add_middleware(
             gate.KeyGate,
-            ring=KeyRing.open(settings.keys),
+            ring=ring,
             open_paths=(metrics.PATH,) if is_open else (),
         )
     if settings.cors_origins:
         headers.allow_origins(app, settings.cors_origins)
-    app.add_middleware(Guard, log=Log(is_debug=settings.debug, sink=sink), counts=counts)
+    log = app.state.log = Log(is_debug=settings.debug, sink=sink)
+    app.add_middleware(Guard, log=log, counts=counts)
 
 
 class Guard:

@@ -2,6 +2,13 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_SLOT = "varsigma.head"
+
+
+def is_head(scope: Scope) -> bool:
+    """Say whether the body of an answer is kept back, for what would take long to make."""
+    return _SLOT in scope
+
 
 class HeadAsGet:
     """ASGI middleware that asks the app for GET and keeps the body back."""
@@ -22,6 +29,6 @@ class HeadAsGet:
             await send(message)
 
         # A scope of its own: the server looks into its one for what was asked.
-        inner = {**scope, "method": "GET"}
+        inner = {**scope, "method": "GET", _SLOT: True}
         await self._app(inner, receive, without_body)
         scope.setdefault("route", inner.get("route"))

@@ -23,10 +23,11 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s*]+")
 _CORS_METHODS = ("GET", "HEAD", "POST", "DELETE")
 _CORS_REQUEST = (
     "Authorization", "X-API-Key", "X-Request-ID", "X-Timeout-Seconds", "Content-Type", "Range",
+    "If-Range",
 )  # fmt: skip
 _CORS_ANSWER = (
     "X-Request-ID", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining",
-    "X-RateLimit-Reset", "Content-Range", "ETag",
+    "X-RateLimit-Reset", "Content-Range", "ETag", "Location",
 )  # fmt: skip
 
 

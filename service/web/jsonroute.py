@@ -4,7 +4,6 @@ FastAPI parses a body into Python objects, then validates those, and solves the 
 route by its general rules: several times what such a request needs. The OpenAPI page is FastAPI's.
 """
 
-import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from typing import Any, get_type_hints
@@ -14,12 +13,13 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from service.errors import DecodingError
+from service.errors import DecodingError, ValidationError
+from service.web.gone import unless_gone
 from service.web.state import call_of
 
 # How pydantic ends what it says of bytes that are no JSON.
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")
-_CLIENT_CLOSED_REQUEST = 499
+_MOST_PROBLEMS = 1000
 
 
 class JsonRoute(APIRoute):
@@ -32,7 +32,7 @@ class JsonRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             body = _parsed(body_type, await request.body(), request.headers.get("content-type"))
-            return await _unless_gone(request, endpoint(body, call_of(request)))
+            return await unless_gone(request, endpoint(body, call_of(request)))
 
         return handle
 
@@ -49,6 +49,11 @@ def _parsed(kind: type[pydantic.BaseModel], body: bytes, content_type: str | Non
     try:
         return kind.model_validate_json(body)
     except pydantic.ValidationError as error:
+        # Listing them takes many times the memory of the body that has them.
+        if error.error_count() > _MOST_PROBLEMS:
+            raise ValidationError(
+                f"the body has {error.error_count()} problems, too many to list"
+            ) from None
         problems = error.errors(include_url=False, include_input=False)
         raise RequestValidationError(
             [
@@ -70,28 +75,3 @@ def _not_json(problem: Any, body: bytes) -> dict[str, Any]:  # noqa: ANN401
         position = sum(len(one) + 1 for one in before) + max(column - 1, 0)
         text = text[: found.start()]
     return {**problem, "loc": ("body", position), "ctx": {"error": text}}
-
-
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
-    """Wait for an answer as long as there is a client to get it: else its place is free again."""
-    me = asyncio.current_task()
-    assert me is not None
-    is_gone = False
-
-    async def watch() -> None:
-        nonlocal is_gone
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        is_gone = True
-        me.cancel()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if not is_gone:
-            raise
-        me.uncancel()
-        return Response(status_code=_CLIENT_CLOSED_REQUEST)
-    finally:
-        watcher.cancel()

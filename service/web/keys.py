@@ -53,6 +53,11 @@ class KeyRing:
             raise InputFileError(f"{path}: no keys; make one with `varsigma key NAME`")
         return cls(keys)
 
+    @property
+    def keys(self) -> list[Key]:
+        """All keys, in the order of the file."""
+        return [key for key, _ in self._keys]
+
     def find(self, text: bytes) -> Key | None:
         """Return the key of which this is the text; the time that takes says nothing of it."""
         digest = hashlib.sha256(text).digest()

@@ -16,6 +16,7 @@ from service.engine import Engine
 from service.errors import DecodingError, ModelContractError, ModelNotFoundError, ServiceError
 from service.registry import INPUT, OUTPUTS, Model, ModelInfo
 from service.sequence import BASES, Codes
+from service.web.gone import unless_gone
 from service.web.kserve_docs import (
     INFER,
     INFER_BODY,
@@ -113,12 +114,17 @@ async def infer_version(call: Called, name: str, version: str) -> Response:
 
 
 async def _infer(call: Call, model: Model) -> Response:
-    request, engine, name = call.request, call.engine, model.info.name
+    request = call.request
     if "inference-header-content-length" in request.headers:
         raise DecodingError(_BINARY)
     body = await request.body()
+    return await unless_gone(request, _inferred(call, model, body))
+
+
+async def _inferred(call: Call, model: Model, body: bytes) -> Response:
+    engine, name = call.engine, model.info.name
     content, codes, wanted = await engine.offload(read_infer, body, model.info)
-    await charge(request, items=len(codes), sequences=len(codes))
+    await charge(call.request, items=len(codes), sequences=len(codes))
     if len(codes) <= engine.settings.max_items:
         predictions = await engine.predict(name, codes, deadline=call.deadline)
     else:

@@ -77,6 +77,14 @@ class Log:
             key=record.key.name if record.key else None,
         )
 
+    def job(self, job: str, state: str) -> None:
+        """Write that a job began, ended, or lost its process."""
+        self._logger.info("job", job=job, state=state)
+
+    def trouble(self, error: Exception) -> None:
+        """Write what went wrong where no request is answered."""
+        self._logger.error("trouble", **trace(error, self._is_debug))
+
     def broken(self, record: Record, error: BaseException) -> None:
         """Write where a bug shows itself."""
         self._logger.error(

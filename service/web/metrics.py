@@ -1,11 +1,18 @@
-"""What Prometheus reads at `GET /metrics`; each app has a registry of its own."""
+"""What Prometheus reads at `GET /metrics`; each app has a registry of its own.
 
-from collections.abc import Iterator, Mapping
+Where a service has several workers, they count in files of one folder (`service.web.shared`), and
+whichever of them is asked answers for all.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 
 from fastapi import APIRouter, Response
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -14,6 +21,7 @@ from service import __version__
 from service.batcher import Lane
 from service.engine import Engine
 from service.web.record import Record
+from service.web.shared import metrics_folder, workers
 
 PATH = "/metrics"
 
@@ -24,9 +32,14 @@ _SEQUENCES = tuple(2**power for power in range(13))
 
 
 class Metrics:
-    """Counts what an app answers and what its models run."""
+    """Counts what an app answers and what its models run.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+      engine: of the app.
+      shared: folder of a service of several workers.
+    """
+
+    def __init__(self, engine: Engine, shared: Path | None = None) -> None:
         """Begin at zero and listen to the engine."""
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
@@ -69,10 +82,21 @@ class Metrics:
         )
         # `labels` costs more than counting does.
         self._known: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        registry.register(_EngineCollector(engine))
+        self._folder: str | None = None
+        self._read_when_asked: list[Collector] = [
+            _Facts(engine), PlatformCollector(registry=None)
+        ]  # fmt: skip
+        if shared is None:
+            self._read_when_asked += [_Queues(engine), ProcessCollector(registry=None)]
+        else:
+            self._folder = str(metrics_folder(shared))
+            self._read_when_asked.append(_Processes(shared))
+            _tell_queues(engine)
         engine.observers.append(self.ran)
+
+    def watch(self, collector: Collector) -> None:
+        """Show something that is read whenever somebody asks; each worker would say the same."""
+        self._read_when_asked.append(collector)
 
     def answered(self, record: Record) -> None:
         """Count a request."""
@@ -101,29 +125,97 @@ class Metrics:
         router = APIRouter()
 
         @router.get(PATH, include_in_schema=False)
-        def show() -> Response:  # in a thread, because it reads files of /proc
-            return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+        def show() -> Response:  # in a thread, because it reads files
+            return Response(self._text(), media_type=CONTENT_TYPE_LATEST)
 
         return router
 
+    def _text(self) -> bytes:
+        registry = CollectorRegistry()
+        if self._folder is None:
+            registry.register(self._registry)
+        else:
+            MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
+        for collector in self._read_when_asked:
+            registry.register(collector)
+        return generate_latest(registry)
 
-class _EngineCollector(Collector):
-    """What is read when somebody looks: queues and devices."""
+
+class _Facts(Collector):
+    """What is the same in every worker."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily("varsigma_build", "Version", {"version": __version__})
-        depth = GaugeMetricFamily(
-            "varsigma_queue_sequences", "Sequences that wait", labels=("model", "lane")
-        )
         device = GaugeMetricFamily(
             "varsigma_device_info", "What ONNX Runtime uses", labels=("model", "provider")
         )
         for name, batcher in self._engine.batchers.items():
             device.add_metric((name, batcher.model.providers[0]), 1)
+        yield device
+
+
+_DEPTH = ("varsigma_queue_sequences", "Sequences that wait")
+_DEPTH_LABELS = ("model", "lane")
+
+
+class _Queues(Collector):
+    """The queues of this process, at this moment."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[Metric]:
+        depth = GaugeMetricFamily(*_DEPTH, labels=_DEPTH_LABELS)
+        for name, batcher in self._engine.batchers.items():
             for lane in Lane:
                 depth.add_metric((name, lane.name.lower()), batcher.depth(lane))
         yield depth
-        yield device
+
+
+def _tell_queues(engine: Engine) -> None:
+    """Let all workers know of the queues of this one, and of itself: after each run of a model."""
+    depth = Gauge(*_DEPTH, _DEPTH_LABELS, registry=None, multiprocess_mode="livesum")
+    gauges = {
+        name: [(lane, depth.labels(name, lane.name.lower())) for lane in Lane]
+        for name in engine.batchers
+    }
+
+    def told(model: str, *_: object) -> None:
+        for lane, gauge in gauges[model]:
+            gauge.set(engine.batchers[model].depth(lane))
+
+    for model in gauges:
+        told(model)
+    engine.observers.append(told)
+    alive = Gauge(
+        "varsigma_workers", "Processes that answer", registry=None, multiprocess_mode="livesum"
+    )
+    alive.set(1)
+
+
+class _Processes(Collector):
+    """What the system says of all workers together, under the usual names."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        sums: dict[str, Metric] = {}
+        for pid in workers(self._folder):
+            for metric in ProcessCollector(pid=partial(str, pid), registry=None).collect():
+                if metric.name not in _NOT_SUMMED:
+                    _add(sums.setdefault(metric.name, metric), metric)
+        return sums.values()
+
+
+_NOT_SUMMED = {"process_start_time_seconds", "process_max_fds"}
+
+
+def _add(whole: Metric, part: Metric) -> None:
+    """Add the one sample of a metric to that of another, if it is another."""
+    if whole is not part:
+        one, other = whole.samples[0], part.samples[0]
+        whole.samples[0] = one._replace(value=one.value + other.value)

@@ -18,7 +18,8 @@ _REFUSAL = (
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, but a request line and its headers may be neither endless nor late.
 
-    A client that connects and says nothing counts as late too.
+    A client that connects and says nothing counts as late too, and one that sends what belongs to
+    no request: blank lines, or the rest of a body that was refused.
     """
 
     head_seconds = HEAD_SECONDS
@@ -49,17 +50,30 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came in, unless the head is too long by now."""
         super().data_received(data)
-        if not self._is_in_head:
+        if not (self._is_in_head or self._is_idle):
             self._stop()
             return
-        self._n_head_bytes += len(data)
+        if self._is_in_head:
+            self._n_head_bytes += len(data)
         if self._n_head_bytes > MAX_HEAD_BYTES:
             self._refuse(431, b"Request Header Fields Too Large")
         elif self._timer is None:
             self._start()
 
+    @property
+    def _is_idle(self) -> bool:
+        """No request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
     def _start(self) -> None:
-        self._timer = self.loop.call_later(self.head_seconds, self._refuse, 408, b"Request Timeout")
+        self._timer = self.loop.call_later(self.head_seconds, self._late)
+
+    def _late(self) -> None:
+        if self._is_in_head or self.cycle is None:
+            self._refuse(408, b"Request Timeout")
+        else:  # every request had its answer
+            self._stop()
+            self.transport.close()
 
     def _stop(self) -> None:
         if self._timer is not None:

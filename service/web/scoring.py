@@ -1,10 +1,12 @@
 """What scores: `POST /v1/score`, `/v1/sequences` and `/v1/saturation`."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from service import calls, examples
 from service.engine import Engine
@@ -118,11 +120,22 @@ async def _lines(lines: AsyncGenerator[bytes]) -> Response:
     first = await anext(lines)
 
     async def all_lines() -> AsyncGenerator[bytes]:
-        try:
-            yield first
-            async for line in lines:
-                yield line
-        finally:
-            await lines.aclose()
+        yield first
+        async for line in lines:
+            yield line
 
-    return StreamingResponse(all_lines(), media_type=NDJSON)
+    return _Lines(all_lines(), lines)
+
+
+class _Lines(StreamingResponse):
+    """Lines, whose place is free again as soon as nobody takes any more of them."""
+
+    media_type = NDJSON
+
+    def __init__(self, content: AsyncGenerator[bytes], place: AsyncGenerator[bytes]) -> None:
+        super().__init__(content)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._place):
+            await super().__call__(scope, receive, send)

@@ -31,6 +31,7 @@ class ServiceLimits(Limits):
     """What one request may ask for; each is the setting of its name."""
 
     game_max_body_bytes: Annotated[int, Field(description="Body of a request to /predict")]
+    max_upload_bytes: Annotated[int, Field(description="File that is sent to /v1/jobs")]
 
 
 class Extension(BaseModel):
@@ -66,6 +67,7 @@ _EXAMPLE = ServiceInfo(
             max_waiting_sequences=16_384,
             timeout=30,
             game_max_body_bytes=128 << 20,
+            max_upload_bytes=4 << 30,
         ),
         models=["dh7", "mse"],
         assembly="GRCh37",

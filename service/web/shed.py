@@ -1,14 +1,17 @@
-"""Under overload, a request is refused before it costs anything: its body is not even parsed."""
+"""Under overload, a request is refused before it costs anything: its body is not even parsed.
+
+A request that wants lines is left alone: it waits in the batch lane, which has places of its own.
+"""
 
 import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.engine import Engine
-from service.errors import OverloadedError
+from service.errors import ServiceError, ValidationError
 from service.web import failures
 from service.web.record import record_of
-from service.web.state import seconds_of
+from service.web.state import seconds_of, wants_lines
 
 
 class Shed:
@@ -28,7 +31,13 @@ class Shed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app, if there is room for the smallest request."""
-        if scope["type"] == "http" and scope["path"] in self._paths and scope["method"] == "POST":
+        is_quick = (
+            scope["type"] == "http"
+            and scope["path"] in self._paths
+            and scope["method"] == "POST"
+            and not wants_lines(scope)
+        )
+        if is_quick:
             error = self._refusal(scope)
             if error is not None:
                 record_of(scope).route = scope["path"]  # no router will say it
@@ -36,8 +45,12 @@ class Shed:
                 return
         await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> OverloadedError | None:
-        deadline = time.monotonic() + (seconds_of(scope) or self._engine.settings.timeout)
+    def _refusal(self, scope: Scope) -> ServiceError | None:
+        try:
+            seconds = seconds_of(scope)
+        except ValidationError as wrong:  # waiting would not help
+            return wrong
+        deadline = time.monotonic() + (seconds or self._engine.settings.timeout)
         error = None
         for batcher in self._engine.batchers.values():
             error = batcher.refusal(1, deadline)

@@ -1,5 +1,6 @@
 """What a request brings to its route: the engine of its app, its deadline, the form of answer."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
@@ -36,12 +37,14 @@ class Call:
     Attributes:
       request: the whole of it.
       engine: of its app.
+      began: when its headers were read, on the monotonic clock.
       seconds: that it allows, None where it does not say.
       wants_lines: the answer should come as NDJSON.
     """
 
     request: Request
     engine: Engine
+    began: float
     seconds: float | None
     wants_lines: bool
 
@@ -49,12 +52,12 @@ class Call:
     def deadline(self) -> float:
         """When the answer is due at the latest, on the monotonic clock; every call has one."""
         seconds = self.engine.settings.timeout if self.seconds is None else self.seconds
-        return time.monotonic() + seconds
+        return self.began + seconds
 
     @property
     def long_deadline(self) -> float | None:
         """The same for a long call, which has one only where the request says so."""
-        return None if self.seconds is None else time.monotonic() + self.seconds
+        return None if self.seconds is None else self.began + self.seconds
 
 
 def call_of(request: Request) -> Call:
@@ -63,25 +66,35 @@ def call_of(request: Request) -> Call:
     Raises:
       ValidationError: X-Timeout-Seconds is no number of seconds that is allowed.
     """
-    scope, seconds = request.scope, seconds_of(request.scope)
-    if seconds is not None and not 0 < seconds <= MAX_TIMEOUT:
-        raise ValidationError(
-            f"X-Timeout-Seconds must be a number above 0, at most {MAX_TIMEOUT}",
-            detail={"problems": [{"field": "x-timeout-seconds", "problem": "not allowed"}]},
-        )
+    scope = request.scope
+    now, seconds = time.monotonic(), seconds_of(scope)
+    return Call(request, engine_of(request), now, seconds, wants_lines(scope))
+
+
+def wants_lines(scope: Scope) -> bool:
+    """Say whether the answer should come as NDJSON."""
     accepted = (value for name, value in scope["headers"] if name == b"accept")
-    wants_lines = any(_NDJSON in value.lower() for value in accepted)
-    return Call(request, engine_of(request), seconds, wants_lines)
+    return any(_NDJSON in value.lower() for value in accepted)
 
 
 def seconds_of(scope: Scope) -> float | None:
-    """Return what X-Timeout-Seconds says: -1 where that is no number, None where it is absent."""
+    """Return what X-Timeout-Seconds says, None where it is absent.
+
+    Raises:
+      ValidationError: that is no number of seconds that is allowed.
+    """
     for name, value in scope["headers"]:
         if name == _TIMEOUT:
             try:
-                return float(value)
+                seconds = float(value)
             except ValueError:
-                return -1
+                seconds = math.nan
+            if not 0 < seconds <= MAX_TIMEOUT:
+                raise ValidationError(
+                    f"X-Timeout-Seconds must be a number above 0, at most {MAX_TIMEOUT}",
+                    detail={"problems": [{"field": "x-timeout-seconds", "problem": "not allowed"}]},
+                )
+            return seconds
     return None
 
 

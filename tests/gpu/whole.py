@@ -41,7 +41,7 @@ def http(name: str, machine: Machine, seconds_each: float) -> tuple[list[Whole],
         "8 clients, 250 variants each": (8, 250),
     }
     found = []
-    with served("--device", machine.device, "--model", name, "--timeout", 120) as server:
+    with served("--device", machine.device, "--model", name, "--timeout", 3600) as server:
         with urlopen(f"http://127.0.0.1:{server.port}/health/ready", timeout=60) as answer:
             [model] = json.load(answer)["models"]
         for what, (clients, n_each) in ways.items():
@@ -55,7 +55,8 @@ def http(name: str, machine: Machine, seconds_each: float) -> tuple[list[Whole],
                 closed_loop(server.port, requests, clients=clients, seconds=seconds_each)
             )
             assert n_lost == 0
-            assert {answer.status for answer in answers} == {200}, answers[0].body
+            refused = [answer.body for answer in answers if answer.status != 200]
+            assert not refused, refused[0]
             found.append(Whole(f"HTTP, {what}", len(answers) * n_each / taken))
     return found, model["providers"]
 

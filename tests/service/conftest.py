@@ -6,6 +6,7 @@ import pytest
 
 from service.settings import ENV_PREFIX, Settings
 from tests.service.cohort import Cohort
+from tests.service.job_desk import JobDesk
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +27,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 def vcf(cohort: Cohort, tmp_path: Path) -> Path:
     """The cohort as a plain VCF."""
     return cohort.write(tmp_path / "in.vcf")
+
+
+@pytest.fixture
+def desk(cohort: Cohort, tmp_path: Path) -> JobDesk:
+    """A service that takes jobs, with files of its own."""
+    return JobDesk(tmp_path, cohort)

@@ -36,7 +36,7 @@ class Lines:
 
 def guarded(lines: Lines | None = None, **settings) -> FastAPI:
     """Return the app; `settings` are those of the guard."""
-    app = FastAPI(title="guarded", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(title="guarded", openapi_url=None, redirect_slashes=False)
     app.state.engine = SimpleNamespace(observers=[], batchers={}, models={})
     guard.install(app, Settings(**settings), sink=lines or Lines())
 

@@ -4,60 +4,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
+from contextlib import suppress
 
-import numpy as np
 import pytest
 
 from service.batcher import Batcher, Lane
 from service.errors import DeadlineError, OverloadedError
-
-W = 6
-INFO = SimpleNamespace(name="slow", window=W, members=2, targets=("a", "b", "c"))
-
-
-class SlowModel:
-    """Answers what a row's first two codes say, once it is let; keeps the batches it was given."""
-
-    def __init__(self) -> None:
-        self.info = INFO
-        self.batches: list[np.ndarray] = []
-        self.go = threading.Event()
-        self.go.set()
-        self.started = threading.Event()
-        self.error: Exception | None = None
-
-    def run(self, bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        self.batches.append(bases.copy())
-        self.started.set()
-        assert self.go.wait(30)
-        if self.error:
-            raise self.error
-        value = bases[:, 0].astype("f4") * 256 + bases[:, 1]
-        mu = np.broadcast_to(value[:, None, None], (len(bases), 2, 3))
-        return mu, mu + 1
-
-    def hold(self) -> None:
-        """Let the next run wait for `go`, and forget what ran before."""
-        self.batches.clear()
-        self.started.clear()
-        self.go.clear()
-
-    async def is_running(self) -> None:
-        while not self.started.is_set():
-            await asyncio.sleep(0.001)
-
-
-def rows(first: int, n: int) -> np.ndarray:
-    """(n, W) codes whose first two spell first, first + 1 ..."""
-    numbers = np.arange(first, first + n)
-    codes = np.zeros((n, W), np.uint8)
-    codes[:, 0], codes[:, 1] = numbers // 256, numbers % 256
-    return codes
-
-
-def spelt(codes: np.ndarray) -> list[int]:
-    return (codes[:, 0].astype(int) * 256 + codes[:, 1]).tolist()
+from tests.service.slow_model import SlowModel, rows, spelt
 
 
 @pytest.fixture
@@ -206,48 +159,6 @@ def test_a_caller_that_goes_away_leaves_the_queue(batcher, model):
     assert [spelt(batch) for batch in model.batches] == [[0], [70, 71]]
 
 
-def test_admission_counts_sequences(batcher):
-    with batcher.admitted(30, None), batcher.admitted(10, None):
-        with pytest.raises(OverloadedError, match="40 sequences are waiting") as error:
-            batcher.admitted(1, None).__enter__()
-        assert error.value.retry_after >= 1
-        assert error.value.detail == {"limit": 40, "waiting": 40}
-    with batcher.admitted(1000, None), pytest.raises(OverloadedError):
-        batcher.admitted(1, None).__enter__()
-    with batcher.admitted(40, None):
-        pass
-
-
-def test_nothing_is_admitted_that_would_miss_its_deadline(batcher):
-    batcher._rate = 100.0
-    soon = time.monotonic() + 0.2
-    with pytest.raises(DeadlineError, match="30 sequences take"):
-        batcher.admitted(30, soon).__enter__()
-    with batcher.admitted(15, soon):
-        with pytest.raises(OverloadedError, match="the wait would be about"):
-            batcher.admitted(5, soon).__enter__()
-        with batcher.admitted(10, soon + 10):
-            pass
-
-
-def test_a_long_request_counts_for_a_short_one_as_one_turn(batcher):
-    """The short one will not wait for all of it, so it is not refused as if it did."""
-    batcher._rate = 100.0
-    soon = time.monotonic() + 0.5
-    with batcher.admitted(30, None):
-        with batcher.admitted(4, soon), batcher.admitted(4, soon):
-            pass
-        with pytest.raises(OverloadedError):
-            batcher.admitted(10 + 5, soon).__enter__()
-
-
-def test_an_estimate_to_come_back_is_the_time_to_drain(batcher):
-    batcher._rate = 4.0
-    with batcher.admitted(40, None), pytest.raises(OverloadedError) as error:
-        batcher.admitted(1, None).__enter__()
-    assert error.value.retry_after == 10
-
-
 def test_a_run_that_fails_is_told_to_those_in_it_and_the_next_one_runs(batcher, model):
     async def scenario() -> None:
         model.error = RuntimeError("out of memory")
@@ -332,6 +243,8 @@ def test_idle_threads_share_a_request(model):
             ran = sorted(number for batch in model.batches for number in spelt(batch))
             assert ran == list(range(100, 100 + n)), "each once"
             assert max(map(len, model.batches)) <= 8
+        while batcher._n_idle < 2:  # the last answer comes a little before its thread is free
+            await asyncio.sleep(0.001)
         model.hold()
         lone = asyncio.create_task(batcher.predict(rows(7, 4)))
         while len(model.batches) < 2:
@@ -378,3 +291,56 @@ def test_requests_of_several_loops_share_a_session(batcher, model):
     for thread in threads:
         thread.join(30)
     assert sorted(results) == [(10 * number, 10 * number) for number in range(4)]
+
+
+def test_a_device_that_hangs_holds_nobody_but_its_thread(batcher, model, monkeypatch):
+    """The event loop, which also answers /health/live, once waited for the lock of a probe."""
+    monkeypatch.setattr("service.batcher._PROBE_SECONDS", 0.01)
+    model.error = RuntimeError("out of memory")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        asyncio.run(batcher.predict(rows(0, 2)))
+    model.hold()
+    assert model.started.wait(30)  # the probe
+    start = time.monotonic()
+    with pytest.raises(DeadlineError):
+        asyncio.run(batcher.predict(rows(0, 2), deadline=start + 0.05))
+    assert time.monotonic() - start < 10
+    assert batcher.depth(Lane.INTERACTIVE) == 0
+
+
+def test_an_observer_that_fails_does_not_make_the_model_fail(batcher, caplog):
+    def broken(*_) -> None:
+        raise KeyError("a label")
+
+    batcher._observers.append(broken)
+    for number in (1, 2):
+        assert asyncio.run(batcher.predict(rows(number, 1))).mu[0, 0, 0] == number
+    batcher.close()
+    assert not batcher.is_failing
+    assert [record.message for record in caplog.records] == ["an observer failed"] * 2
+
+
+def test_a_loop_that_was_closed_meanwhile_costs_no_thread(batcher, model):
+    async def leave() -> None:
+        await behind_a_run(batcher, model)
+
+    with suppress(asyncio.CancelledError):
+        asyncio.run(leave())
+    model.go.set()
+    assert asyncio.run(batcher.predict(rows(9, 1))).mu[0, 0, 0] == 9
+    assert not batcher.is_failing
+
+
+def test_what_was_left_is_not_kept(batcher, model):
+    async def scenario() -> None:
+        first = await behind_a_run(batcher, model)
+        gone = [asyncio.create_task(batcher.predict(rows(10, 30))) for _ in range(5)]
+        await asyncio.sleep(0)
+        for one in gone:
+            one.cancel()
+        await asyncio.wait(gone)
+        assert not batcher._queues[Lane.INTERACTIVE].jobs
+        model.go.set()
+        await first
+
+    asyncio.run(scenario())

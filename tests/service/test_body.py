@@ -4,9 +4,11 @@ import asyncio
 import gzip
 import json
 import time
+import tracemalloc
 
 import pytest
 from fastapi import Request
+from fastapi.responses import StreamingResponse
 
 from tests.service.guarded import Lines, client_of, guarded, post_below
 
@@ -79,6 +81,67 @@ def test_a_slow_body_is_given_up():
     assert json.loads(sent[1]["body"])["error"]["type"] == "body_timeout"
     assert 0.2 <= time.perf_counter() - start < 5
     assert lines.last["error"] == "body_timeout"
+
+
+def test_a_body_in_many_pieces_takes_no_more_memory_than_it_is_long():
+    n_pieces = 50_000
+    left = iter(range(n_pieces))
+
+    async def receive() -> dict:
+        number = next(left)
+        piece = number.to_bytes(2, "big")  # an object of its own
+        return {"type": "http.request", "body": piece, "more_body": number < n_pieces - 1}
+
+    app = guarded(max_body_bytes=10**6)
+    post_below(app, receive, "/v1/nowhere")
+    left = iter(range(n_pieces))
+    tracemalloc.start()
+    try:
+        post_below(app, receive, "/v1/nowhere")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * n_pieces
+
+
+def test_a_client_that_takes_nothing_is_given_up():
+    # It held one of the few places for long answers as long as it liked.
+    app = guarded(body_timeout=0.05)
+
+    @app.get("/v1/long")
+    async def long() -> StreamingResponse:
+        async def parts():
+            while True:
+                yield b"part"
+
+        return StreamingResponse(parts())
+
+    n_taken = 0
+
+    async def send(message) -> None:
+        nonlocal n_taken
+        n_taken += 1
+        if n_taken > 3:
+            await asyncio.sleep(10)
+
+    async def receive() -> dict:
+        if messages:
+            return messages.pop()
+        await asyncio.sleep(10)
+        return {"type": "http.disconnect"}
+
+    messages = [{"type": "http.request", "body": b""}]
+
+    async def scenario() -> None:
+        scope = {
+            "type": "http", "method": "GET", "path": "/v1/long", "raw_path": b"",
+            "query_string": b"", "root_path": "", "http_version": "1.1", "scheme": "http",
+            "headers": [],
+        }  # fmt: skip
+        await asyncio.wait_for(app(scope, receive, send), 5)
+
+    asyncio.run(scenario())
+    assert n_taken == 4
 
 
 def test_the_time_is_that_of_the_body_not_of_the_answer():

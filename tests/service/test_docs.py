@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import re
+import threading
 
 import pytest
 
+from service.web import docs
 from tests.service.guarded import client_of, guarded
 
 
@@ -39,6 +41,29 @@ def test_what_stands_in_the_interface_cannot_break_out_of_the_page():
     page = client_of(app).get("/docs").text
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_the_interface_is_put_together_beside_the_event_loop(path, monkeypatch):
+    # The first call of /openapi.json held all others up for most of a second.
+    app, names = guarded(), []
+    plain = docs.failures.described
+
+    def noted(*codes, **options):
+        names.append(threading.current_thread().name)
+        return plain(*codes, **options)
+
+    monkeypatch.setattr(docs.failures, "described", noted)
+
+    @app.get("/v1/loop")
+    async def loop() -> str:
+        return threading.current_thread().name
+
+    with client_of(app) as client:
+        loop_name = client.get("/v1/loop").json()
+        assert client.get(path).status_code == 200
+    assert names
+    assert loop_name not in names
 
 
 def test_openapi_has_what_the_guard_answers():

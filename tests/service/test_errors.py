@@ -14,8 +14,11 @@ PUBLIC = {
     "NotFoundError": (404, "not_found"),
     "MethodNotAllowedError": (405, "method_not_allowed"),
     "BodyTimeoutError": (408, "body_timeout"),
+    "ConflictError": (409, "conflict"),
+    "PreconditionError": (412, "precondition"),
     "RequestTooLargeError": (413, "request_too_large"),
     "EncodingError": (415, "encoding"),
+    "RangeError": (416, "range"),
     "ValidationError": (422, "validation_error"),
     "InputFileError": (422, "input_file"),
     "WrongAssemblyError": (422, "wrong_assembly"),
@@ -25,6 +28,7 @@ PUBLIC = {
     "OverloadedError": (503, "overloaded"),
     "IncompleteError": (503, "incomplete"),
     "DeadlineError": (504, "deadline_exceeded"),
+    "DiskFullError": (507, "disk_full"),
 }
 
 

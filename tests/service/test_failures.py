@@ -1,6 +1,7 @@
 """Errors: one shape for all, save for the protocols that have their own."""
 
 import pytest
+from fastapi import APIRouter
 from fastapi.testclient import TestClient
 
 from service.app import create_app
@@ -60,3 +61,20 @@ def test_a_bug_in_a_protocol_has_its_shape_too(client, monkeypatch):
     assert response.status_code == 500
     assert list(response.json()["error"][0]) == ["server_error"]
     assert "secret" not in response.text
+
+
+def test_a_refused_method_is_told_of_all_that_its_path_has():
+    # The router knew of the first of several routes only.
+    app, more = guarded(), APIRouter()
+
+    @more.get("/v1/both/{name}")
+    async def one() -> None: ...
+
+    @more.delete("/v1/both/{name}")
+    async def other() -> None: ...
+
+    app.include_router(more)
+    response = client_of(app).put("/v1/both/x")
+    assert response.status_code == 405
+    assert response.headers["allow"] == "DELETE, GET"
+    assert client_of(app).put("/v1/busy").headers["allow"] == "GET"

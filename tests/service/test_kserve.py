@@ -1,5 +1,6 @@
 """KServe V2: metadata, health, inference and the one shape of its errors."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.errors import OverloadedError
 from service.settings import Settings
+from tests.service.guarded import post_below
 from tests.toy_models import SumModel
 
 W, M, T = 20, 3, 2
@@ -114,6 +116,29 @@ def test_more_than_max_items_go_through_the_batch_lane(client):
     assert sum(each["BATCH"] for each in lanes) == len(codes)
     infer(client)
     assert sum(each["INTERACTIVE"] for each in lanes) == len(CODES)
+
+
+def test_a_client_that_leaves_is_not_waited_for(client, monkeypatch):
+    running, ended = asyncio.Event(), []
+
+    async def endless(*_, **__):
+        running.set()
+        try:
+            await asyncio.sleep(10)
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(client.app.state.engine, "predict", endless)
+    messages = [{"type": "http.request", "body": json.dumps({"inputs": [tensor()]}).encode()}]
+
+    async def receive() -> dict:
+        if messages:
+            return messages.pop()
+        await running.wait()
+        return {"type": "http.disconnect"}
+
+    assert post_below(client.app, receive, "/v2/models/sum/infer")[0]["status"] == 499
+    assert ended
 
 
 def test_a_body_without_content_type_is_json(client):

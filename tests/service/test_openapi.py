@@ -33,9 +33,17 @@ CONFIG = {
 
 @pytest.fixture(scope="module")
 def app(toy_models_dir, tmp_path_factory):
-    fasta = write_fasta(tmp_path_factory.mktemp("genome") / "tiny.fa", {"chr1": CHR1})
+    folder = tmp_path_factory.mktemp("service")
+    fasta = write_fasta(folder / "tiny.fa", {"chr1": CHR1})
     app = create_app(
-        Settings(models=toy_models_dir, reference=fasta, threads=1, device="cpu", max_items=20)
+        Settings(
+            models=toy_models_dir,
+            reference=fasta,
+            threads=1,
+            device="cpu",
+            max_items=20,
+            jobs=folder / "jobs",
+        )
     )
     yield app
     app.state.engine.close()

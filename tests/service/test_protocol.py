@@ -54,6 +54,7 @@ def answer(line: socket.socket) -> bytes:
 
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
+REFUSED = b"POST /v1/echo/x HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"
 
 
 def test_ordinary_requests_are_answered_on_one_connection(port):
@@ -87,6 +88,32 @@ def test_the_head_of_a_later_request_has_its_time_too(port):
         line.settimeout(5)
         assert answer(line).startswith(b"HTTP/1.1 408")
         assert time.perf_counter() - began > 0.25
+
+
+@pytest.mark.parametrize("start", [b"", GET + b"\r\n", REFUSED])
+def test_what_belongs_to_no_request_keeps_no_connection(port, start):
+    with connect(port) as line:
+        line.settimeout(5)
+        if start:
+            line.sendall(start)
+            line.recv(1 << 16)
+        began = time.perf_counter()
+        line.sendall(b"\r\n")
+        answer(line)
+        assert 0.25 < time.perf_counter() - began < 4
+
+
+def test_a_body_has_the_time_of_bodies(port):
+    with connect(port) as line:
+        line.sendall(b"POST /v1/echo/x HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n")
+        for part in (b"ab", b"cd", b"ef"):
+            time.sleep(0.2)
+            line.sendall(part)
+        answered = line.recv(1 << 16)
+        while not answered.endswith(b"abcdef"):  # it may come in parts
+            part = line.recv(1 << 16)
+            assert part, answered
+            answered += part
 
 
 def test_a_head_that_drips_is_given_up(port):

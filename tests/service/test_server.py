@@ -13,7 +13,7 @@ import uvicorn
 
 from service.app import create_app
 from service.registry import Model
-from service.server import Server
+from service.server import Server, configuration
 from service.settings import Settings
 from tests.lean_client import closed_loop, request_bytes, served
 
@@ -79,3 +79,11 @@ def test_a_signal_ends_it_with_code_zero(toy_models_dir, signals, seconds):
         assert server.process.wait(20) == 0
         assert time.monotonic() - start >= seconds
         assert "Traceback" not in server.log.read_text()
+
+
+def test_no_connection_becomes_another_protocol(toy_models_dir):
+    """An upgraded one would leave the bounds of time and the gate of keys, which look at HTTP."""
+    settings = Settings(models=toy_models_dir, threads=1, device="cpu")
+    config = configuration(create_app(settings), settings)
+    config.load()
+    assert config.ws_protocol_class is None

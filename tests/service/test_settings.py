@@ -26,6 +26,8 @@ EXAMPLES = {
     "game_max_body_bytes": "9", "organization": "an institute",
     "organization_url": "https://a.org",
     "body_timeout": "5", "keys": "keys.jsonl", "metrics": "key", "cors_origins": "https://a.org",
+    "jobs": "j", "max_upload_bytes": "1", "max_upload_unpacked_bytes": "2", "max_jobs": "3",
+    "job_workers": "4", "keep_jobs": "0.5",
 }  # fmt: skip
 
 
@@ -50,6 +52,7 @@ def test_every_setting_is_read_from_its_variable(monkeypatch):
         ("coverage", "nan"), ("batch_size", "-1"), ("workers", "0"), ("shard_bytes", "0"),
         ("anchorings", "middle"), ("anchorings", "left,left"), ("anchorings", ","),
         ("port", "70000"), ("model", "a,a"),
+        ("max_jobs", "0"), ("job_workers", "0"), ("keep_jobs", "0"), ("max_upload_bytes", "0"),
         ("body_timeout", "0"), ("metrics", "maybe"), ("organization_url", "a.org"),
     ],
 )  # fmt: skip
