@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+ADVICE: Final = "Check --reference; --mismatch-share 1 scores regardless"
+"""Where a file seems to be of another assembly than the reference."""
+
 CHROMOSOMES: Final = (*map(str, range(1, 23)), "X", "Y")
 UCSC_HG19_CHRM_LENGTH: Final = 16_571  # NC_001807, another sequence than MT of GRCh37 and GRCh38
 

@@ -1,6 +1,6 @@
 """Contigs of a VCF against those of the reference: their lengths and how they are spelt."""
 
-from service.assemblies import LENGTHS, canonical_name
+from service.assemblies import ADVICE, LENGTHS, canonical_name
 from service.errors import InputFileError
 from service.records import Header
 from service.reference import Reference
@@ -36,7 +36,7 @@ def check_contigs(header: Header, reference: Reference, name: str) -> None:
             continue
         raise InputFileError(
             f"{contig} has {declared:,} bases in the header of {name}, {length:,} in {where}: wrong"
-            " assembly? Check --reference; --mismatch-share 1 scores regardless",
+            f" assembly? {ADVICE}",
             detail={"contig": contig, "declared": declared, "length": length},
         )
 

@@ -35,6 +35,10 @@ def work_folder(output: Path) -> Path:
     return output.with_name(f"{output.name}.varsigma")
 
 
+class OtherRunError(ValidationError):
+    """What lies in a work folder is damaged, or of another run, and cannot be gone on with."""
+
+
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """Hold a work folder, and make it where there is none.

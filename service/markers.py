@@ -5,7 +5,7 @@ from pathlib import Path
 import pydantic
 
 from service.errors import ValidationError
-from service.folder import SHARDS, Frozen
+from service.folder import SHARDS, Frozen, OtherRunError
 from service.plan import Plan
 from service.tally import Tally
 
@@ -51,7 +51,8 @@ def read_marker(folder: Path, plan: Plan, index: int) -> Marker | None:
     """Return the marker of a shard, None where it is still to be scored.
 
     Raises:
-      ValidationError: the marker is no marker, or of another run, or there is no such shard.
+      OtherRunError: the marker is no marker, or of another run.
+      ValidationError: there is no such shard.
     """
     if not 0 <= index < len(plan.shards):
         raise ValidationError(
@@ -63,11 +64,11 @@ def read_marker(folder: Path, plan: Plan, index: int) -> Marker | None:
     except FileNotFoundError:
         return None
     except (OSError, pydantic.ValidationError) as error:
-        raise ValidationError(
+        raise OtherRunError(
             f"{path} is damaged; delete it, and the same command scores that shard again"
         ) from error
     if marker.fingerprint != plan.fingerprint or marker.index != index:
-        raise ValidationError(
+        raise OtherRunError(
             f"{path} is of another run than {folder}; delete it, and the same command scores that"
             " shard again"
         )
@@ -81,7 +82,7 @@ def read_markers(folder: Path, plan: Plan) -> dict[int, Marker]:
     """Return the markers of all finished shards, in order.
 
     Raises:
-      ValidationError: one is damaged or of another run.
+      OtherRunError: one is damaged or of another run.
     """
     found = {shard.index: read_marker(folder, plan, shard.index) for shard in plan.shards}
     return {index: marker for index, marker in found.items() if marker is not None}
@@ -91,7 +92,7 @@ def missing(folder: Path, plan: Plan) -> list[int]:
     """Return the shards that are still to be scored, in order.
 
     Raises:
-      ValidationError: a marker is damaged or of another run.
+      OtherRunError: a marker is damaged or of another run.
     """
     done = read_markers(folder, plan)
     return [shard.index for shard in plan.shards if shard.index not in done]

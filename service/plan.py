@@ -14,7 +14,7 @@ import pydantic
 from service.contigs import check_contigs, contig_lengths, contig_of
 from service.durable import sync_folder, write_file
 from service.errors import InputFileError, ValidationError
-from service.folder import PLAN, SHARDS, SPOOL, Frozen, work_folder
+from service.folder import PLAN, SHARDS, SPOOL, Frozen, OtherRunError, work_folder
 from service.identity import Identity, Stamp
 from service.job import SHARD_BYTES, Job
 from service.offsets import opened, survey
@@ -138,7 +138,7 @@ def make_plan(
     Raises:
       DecodingError: the input is no VCF.
       InputFileError: the input is truncated, or its contigs are not the reference's.
-      ValidationError: the folder holds a run that would give another output.
+      OtherRunError: the folder holds a run that would give another output.
     """
     folder = folder.absolute()
     earlier = begun(folder)
@@ -210,8 +210,9 @@ def load_plan(folder: Path) -> Plan:
     """Read the plan of a work folder.
 
     Raises:
-      ValidationError: there is none, one of another version, or one whose folder was moved, so
-        that its output might be a file of something else by now.
+      ValidationError: there is none.
+      OtherRunError: it is of another version, or its folder was moved, so that its output might be
+        a file of something else by now.
     """
     path = folder / PLAN
     try:
@@ -228,7 +229,7 @@ def load_plan(folder: Path) -> Plan:
     if plan.version != PLAN_VERSION or plan.fingerprint != plan.identity.fingerprint:
         raise _foreign(path)
     if work_folder(plan.output).resolve() != folder.resolve():
-        raise ValidationError(
+        raise OtherRunError(
             f"{folder} was moved: its run writes {plan.output}; move it back to"
             f" {work_folder(plan.output)}, or plan again"
         )
@@ -257,8 +258,8 @@ def _check_last_line(plan: Plan, header: Header) -> None:
     check_last_line(last, None, header, plan.name)
 
 
-def _foreign(path: Path) -> ValidationError:
-    return ValidationError(
+def _foreign(path: Path) -> OtherRunError:
+    return OtherRunError(
         f"{path} is damaged, or of another version of varsigma: finish that run with the version"
         f" that began it, or delete {path.parent} to begin anew"
     )

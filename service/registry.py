@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.effects import Calibration
 from service.errors import ModelContractError, ModelNotFoundError
 from service.sequence import BASES, Codes
-from service.session import ORT_ERRORS, Device, first_line, open_session
+from service.session import ORT_ERRORS, Device, first_line, gpu_of, open_session, run_bound
 
 CONTRACT_VERSION = "1"
 UNITS = "log2(RNA/DNA)"
@@ -74,6 +74,7 @@ class Model:
         self.card = card
         self.calibration = Calibration.from_card(card["calibration"], info.targets)
         self._session = session
+        self._gpu = gpu_of(session)
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -94,7 +95,10 @@ class Model:
         Returns:
           mu and sigma, each (N, M, T), log2(RNA/DNA).
         """
-        mu, sigma = self._session.run(OUTPUTS, {INPUT: bases})
+        if self._gpu is None:
+            mu, sigma = self._session.run(OUTPUTS, {INPUT: bases})
+        else:
+            mu, sigma = run_bound(self._session, OUTPUTS, INPUT, bases, ("cuda", self._gpu))
         return mu, sigma
 
 

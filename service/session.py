@@ -3,11 +3,14 @@
 import ctypes
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
+import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from service.errors import DeviceError, ModelContractError, ValidationError
@@ -85,6 +88,42 @@ def _session(
         )
     except ORT_ERRORS as error:
         raise ModelContractError(f"ONNX Runtime cannot load it: {first_line(error)}") from error
+
+
+def gpu_of(session: ort.InferenceSession) -> int | None:
+    """Return the number of the GPU on which a session runs, None for the CPU."""
+    if session.get_providers()[0] != CUDA:
+        return None
+    return int(session.get_provider_options()[CUDA]["device_id"])
+
+
+def run_bound(
+    session: ort.InferenceSession,
+    outputs: Sequence[str],
+    name: str,
+    values: NDArray[Any],
+    device: tuple[str, int],
+) -> list[NDArray[Any]]:
+    """Run a session on a device: one copy of the input there, one of each output back.
+
+    `session.run` leaves the place of both to the runtime, which copies them as a part of each run;
+    bound, they are on the device before the run begins and after it ends. The way over the bus
+    stays, so what this saves is small; `python -m tests.bench_gpu` measures both.
+
+    Args:
+      session: which threads may share: each run has a binding of its own.
+      outputs: names of what is wanted.
+      name: of the one input.
+      values: of the input.
+      device: where the session runs: cuda or cpu, and its 0-based number.
+    """
+    bound = session.io_binding()
+    given = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), *device)
+    bound.bind_ortvalue_input(name, given)
+    for output in outputs:
+        bound.bind_output(output, *device)
+    session.run_with_iobinding(bound)
+    return list(bound.copy_outputs_to_cpu())
 
 
 def usable_cores() -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from service.bgzf import END, Packer
 from service.durable import NewFile, file_sha256, sync_folder, write_file
-from service.errors import InputFileError, ValidationError
-from service.folder import SPOOL, SPOOL_NOTE
+from service.errors import InputFileError
+from service.folder import SPOOL, SPOOL_NOTE, OtherRunError
 from service.source import Source
 
 # It is read once or twice and then removed: speed counts for more than size.
@@ -31,7 +31,7 @@ def spool(source: Source, folder: Path, *, expected: str | None = None) -> str:
     Raises:
       InputFileError: the input is truncated, corrupt, or changes while it is read.
       ServiceError: the spool cannot be written.
-      ValidationError: the input is another one than `expected`; the spool of that stays.
+      OtherRunError: the input is another one than `expected`; the spool of that stays.
     """
     path, note = folder / SPOOL, folder / SPOOL_NOTE
     digest = None if source.size is None else file_sha256(Path(source.name))
@@ -53,9 +53,9 @@ def spool(source: Source, folder: Path, *, expected: str | None = None) -> str:
     return digest
 
 
-def other_run(folder: Path, differences: Iterable[str]) -> ValidationError:
+def other_run(folder: Path, differences: Iterable[str]) -> OtherRunError:
     """Return the error for a folder that holds the shards of another run."""
-    return ValidationError(
+    return OtherRunError(
         f"{folder} holds an unfinished run that differs in {'; '.join(differences)}: repeat the"
         " command of that run to go on with it, delete the folder to begin anew, or give another"
         " --output"

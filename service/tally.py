@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from service.assemblies import ADVICE
 from service.errors import Status, WrongAssemblyError
 from service.records import Passed, Record
 from service.scoring import Scores
@@ -118,8 +119,7 @@ def check_assembly(tally: Tally, share: float) -> None:
     if share < 1 and compared >= ENOUGH and mismatched >= share * compared:
         raise WrongAssemblyError(
             f"REF differs from the reference in {mismatched:,} of {compared:,} ALTs"
-            f" ({mismatched / compared:.1%}): wrong assembly? Check --reference; --mismatch-share 1"
-            " scores regardless",
+            f" ({mismatched / compared:.1%}): wrong assembly? {ADVICE}",
             detail={"compared": compared, "mismatched": mismatched},
         )
 

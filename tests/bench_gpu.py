@@ -25,7 +25,7 @@ from service.registry import Registry
 from tests.gpu.machine import Ceilings, Machine, described, measured_ceilings, this_machine
 from tests.gpu.parity import BOUNDS, Parity, compared
 from tests.gpu.placement import heavy_on_host, n_moved, profiled, table
-from tests.gpu.rates import Rate, flops_of, ort_rate, torch_rates, windows
+from tests.gpu.rates import Rate, flops_of, ort_rates, torch_rates, windows
 from tests.gpu.sessions import content_of, offered, session_of
 from tests.gpu.whole import Whole, batch, http
 
@@ -124,7 +124,7 @@ def _rates(
         session = session_of(content_of(folder, precision), machine, precision)
         for size in sizes:
             given_batch = windows(size, width, seed=size)
-            yield ort_rate(session, machine, precision, given_batch)
+            yield from ort_rates(session, machine, precision, given_batch)
             if machine.has_cuda or precision == "fp32":
                 yield from torch_rates(
                     given.model, machine, precision, given_batch, compiles=not given.no_compile

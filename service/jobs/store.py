@@ -9,11 +9,11 @@ JOBS/<id>/                a job: see `JobFolder`
 A folder is made under a random name and gets its id by one rename; it goes the same way back.
 """
 
+import asyncio
 import os
 import shutil
 import time
 from collections import Counter
-from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -32,7 +32,7 @@ _HOUR = 3600.0
 _PATIENCE = 30.0
 _STEP = 0.05
 _RETRY = 60.0
-_TRIES = 3
+_SOON = 1.0
 
 
 class Admission(StrEnum):
@@ -77,6 +77,10 @@ class Store:
           DiskFullError: there is no space.
         """
         return Upload(self.uploads)
+
+    def job(self, order: Order) -> JobFolder:
+        """Return where the job of an order is, or would be."""
+        return JobFolder(self.root / order.id)
 
     def find(self, id_: str, owner: str | None) -> JobFolder:
         """Return a job of an owner.
@@ -146,15 +150,17 @@ class Store:
           limit: jobs of one owner that are not over.
 
         Raises:
-          OverloadedError: there are too many, or the same job is about to go.
+          OverloadedError: there are too many, or the same job is about to go: see `until_gone`.
           DiskFullError: there is no space.
         """
-        job = JobFolder(self.root / order.id)
-        for _ in range(_TRIES):
-            self._wait_until_gone(job)
-            with upload.busy(), stored(), suppress(NotFoundError):
+        job = self.job(order)
+        try:
+            with upload.busy(), stored():
                 return job, self._admitted(job, upload, order, limit)
-        raise OverloadedError("the same job is being removed; try again", retry_after=1)
+        except NotFoundError:
+            raise OverloadedError(
+                "the same job is being removed; try again", retry_after=_SOON
+            ) from None
 
     def _admitted(self, job: JobFolder, upload: Upload, order: Order, limit: int) -> Admission:
         """Do that, unless the job goes meanwhile."""
@@ -187,29 +193,21 @@ class Store:
             job.write_standing(Standing(state=State.QUEUED, queued=now()))
         return Admission.AGAIN
 
-    def _wait_until_gone(self, job: JobFolder) -> None:
-        end = time.monotonic() + _PATIENCE
-        while job.is_cancelled:
-            if self.remove(job):
-                return
-            if time.monotonic() > end:
-                raise OverloadedError(
-                    "the same job is being cancelled; try again", retry_after=_STEP
-                )
-            time.sleep(_STEP)
-
-    def cancel(self, job: JobFolder) -> None:
-        """Remove a job; whoever scores it stops first.
+    async def until_gone(self, job: JobFolder) -> None:
+        """Wait until a job is removed, if it is cancelled, and hold no thread meanwhile.
 
         Raises:
-          OverloadedError: it did not stop yet; it will, and the job goes then.
+          OverloadedError: who scores it did not stop yet; it will, and the job goes then.
         """
-        job.cancel()
+
+        def is_gone() -> bool:
+            return not job.is_cancelled or self.remove(job)
+
         end = time.monotonic() + _PATIENCE
-        while not self.remove(job):
+        while not await asyncio.to_thread(is_gone):
             if time.monotonic() > end:
-                raise OverloadedError("the job is still stopping; try again", retry_after=_STEP)
-            time.sleep(_STEP)
+                raise OverloadedError("the job is still stopping; try again", retry_after=_SOON)
+            await asyncio.sleep(_STEP)
 
     def remove(self, job: JobFolder) -> bool:
         """Remove the files of a job that is cancelled, unless somebody holds it.

@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.5
 # After something went wrong, so that the log is not full of it.
 _TROUBLE_SECONDS = 5.0
 _TIDY_SECONDS = 60.0
-# Before a job is tried again whose outcome could not even be written.
+# Before a job is tried again that could not be started, or whose outcome not even be written.
 _HOLD_SECONDS = 60.0
 _PATIENCE_SECONDS = 10.0
 
@@ -165,7 +165,11 @@ class Supervisor:
             and self._held_back.get(id_, 0) <= at
         )
         for _, id_ in due[: self._n_workers - len(self._workers)]:
-            self._start(JobFolder(self._store.root / id_))
+            try:
+                self._start(JobFolder(self._store.root / id_))
+            except OSError as error:  # no process or no descriptor is left; others go on
+                self._held_back[id_] = at + _HOLD_SECONDS
+                self.on_trouble(error)
         if at >= self._next_tidy:
             self._next_tidy = at + _TIDY_SECONDS
             self._store.tidy(self._keep_hours)

@@ -51,7 +51,7 @@ class Order(Frozen):
     """What is asked for: the same order is the same job.
 
     Attributes:
-      owner: name of the API key that it belongs to, None where no keys are used.
+      owner: the API key that it belongs to, None where no keys are used.
       input_sha256: digest of the uploaded bytes.
       model: name of a model.
       model_sha256: of its file.

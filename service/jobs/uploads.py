@@ -4,6 +4,7 @@ import errno
 import gzip
 import hashlib
 import os
+import resource
 import shutil
 import threading
 import zlib
@@ -19,7 +20,7 @@ from service.errors import DiskFullError, InputFileError, ServiceError
 from service.jobs.folder import INPUT
 from service.jobs.locks import PRIVATE, take
 from service.records import read_header
-from service.source import Packing, Source
+from service.source import MAX_LINE, Packing, Source
 
 NAME = "the upload"
 """What messages call the file; its own name is never used, nor asked for."""
@@ -29,6 +30,8 @@ _HEAD_BYTES = 1 << 16
 _TEXT_BYTES = 1 << 20
 _PIECE = 1 << 20
 _TRIES = 3
+# Memory for one record of a BCF: its bytes, and its text in several copies.
+_RECORD_BYTES = 8 * MAX_LINE
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -206,19 +209,48 @@ def check_unpacked(path: Path, limit: int) -> None:
     """Refuse a file whose text would be longer than a limit; nothing is written meanwhile.
 
     Raises:
-      InputFileError: it is longer, or cannot be unpacked.
+      InputFileError: it is longer, or cannot be unpacked, or a record of it needs too much memory.
     """
     with Source(str(path), NAME) as source:
         packing = source.packing
         n_bytes = source.size or 0
         if packing is Packing.BCF:
-            n_bytes = _sum(map(len, source), limit)
+            # Records are checked here so that none can take all memory later, beside the model.
+            with _bounded_memory(_RECORD_BYTES):
+                n_bytes = _sum(map(len, source), limit)
     if packing in {Packing.GZIP, Packing.BGZF}:
         n_bytes = _gzip_bytes(path, limit)
     if n_bytes > limit:
         raise InputFileError(
             f"{NAME} unpacks to more than {limit} bytes; split it", detail={"limit": limit}
         )
+
+
+@contextmanager
+def _bounded_memory(n_bytes: int) -> Iterator[None]:
+    """Let this process have only so much more memory during a block; Linux alone can do that.
+
+    Raises:
+      InputFileError: it wanted more.
+    """
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[5])  # as RLIMIT_DATA counts
+    except FileNotFoundError:
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    most = pages * resource.getpagesize() + n_bytes
+    if before[1] != resource.RLIM_INFINITY:
+        most = min(most, before[1])
+    resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
+    try:
+        yield
+    except MemoryError:
+        raise InputFileError(
+            f"{NAME}: a record needs more than {n_bytes} bytes of memory; is it damaged?"
+        ) from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def _sum(sizes: Iterable[int], limit: int) -> int:

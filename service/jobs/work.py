@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from service.assemblies import ADVICE
 from service.batch import Crew, score_file
 from service.durable import file_sha256
 from service.errors import (
@@ -24,7 +25,7 @@ from service.errors import (
     ServiceError,
     ValidationError,
 )
-from service.folder import SHARDS, Frozen, discard, lock
+from service.folder import SHARDS, Frozen, OtherRunError, discard, lock
 from service.identity import Stamp
 from service.job import Job
 from service.jobs.folder import JobFolder
@@ -157,7 +158,7 @@ def _scored(job: JobFolder, ticket: Ticket, means: Means) -> dict[str, Any]:
 
     try:
         told = run()
-    except ValidationError:
+    except OtherRunError:
         # What was begun by another version, in another place or on another device cannot go on.
         if not _discarded(job.work(order.style)):
             raise
@@ -226,8 +227,9 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401  (any
 
 
 def _names(job: JobFolder, means: Means) -> dict[str, str]:
-    """What messages call the paths that they may hold."""
+    """What messages call the paths that they may hold, and an advice to the operator."""
     names = {str(job.input): NAME, str(job.path): "the job", str(means.models): "the models"}
+    names[ADVICE] = "It must be that of the server's reference"  # which only the operator can set
     with suppress(ServiceError):
         work = job.work(job.ticket().order.style)
         names |= {str(work): "the unfinished job", f"{work}/": ""}

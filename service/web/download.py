@@ -3,11 +3,13 @@
 import os
 import re
 from collections.abc import AsyncGenerator, Mapping
+from io import FileIO
 from pathlib import Path
 
 import anyio
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from service.errors import PreconditionError, RangeError
 from service.jobs.ticket import FileFacts
@@ -55,24 +57,32 @@ async def download(
     if part:
         headers["Content-Range"] = f"bytes {first}-{end - 1}/{facts.n_bytes}"
     # Opened here: the file may be removed while it is sent, and is sent nevertheless.
-    handle = await anyio.to_thread.run_sync(os.open, path, os.O_RDONLY)
-    return StreamingResponse(
-        _pieces(handle, first, end), status_code=206 if part else 200, headers=headers
-    )
+    file = await anyio.to_thread.run_sync(lambda: path.open("rb", buffering=0))
+    return _Sent(file, first, end, status_code=206 if part else 200, headers=headers)
+
+
+class _Sent(StreamingResponse):
+    """A part of an open file, which is closed whatever becomes of the client."""
+
+    def __init__(
+        self, file: FileIO, first: int, end: int, *, status_code: int, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(_pieces(file.fileno(), first, end), status_code, headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Not in the generator: one that never began, as nobody took the first byte, has no end.
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 async def _pieces(handle: int, first: int, end: int) -> AsyncGenerator[bytes]:
-    try:
-        while first < end:
-            piece = await anyio.to_thread.run_sync(
-                os.pread, handle, min(_PIECE, end - first), first
-            )
-            if not piece:
-                raise OSError("a result has become shorter")
-            first += len(piece)
-            yield piece
-    finally:
-        os.close(handle)
+    while first < end:
+        piece = await anyio.to_thread.run_sync(os.pread, handle, min(_PIECE, end - first), first)
+        if not piece:
+            raise OSError("a result has become shorter")
+        first += len(piece)
+        yield piece
 
 
 def _part(headers: Mapping[str, str], tag: str, size: int) -> tuple[int, int] | None:

@@ -139,7 +139,7 @@ async def submit(
     desk.uploads.check_length(
         request, (await asyncio.to_thread(shutil.disk_usage, store.root)).free
     )
-    with desk.uploads.place():
+    with desk.uploads.place(owner):
         upload = await asyncio.to_thread(store.new_upload)
         try:
             await desk.uploads.receive(request, upload)
@@ -155,6 +155,7 @@ async def submit(
                 options=options,
                 style=query.format,
             )
+            await store.until_gone(store.job(order))
             job, admission = await asyncio.to_thread(store.admit, upload, order, limit)
         finally:
             await asyncio.to_thread(upload.close)
@@ -226,9 +227,9 @@ async def rejects(id: str, request: Request, desk: Open) -> Response:
 async def cancel(id: str, request: Request, desk: Open) -> Response:
     """Cancel a job, if it is not over, and delete its files."""
     job = await asyncio.to_thread(desk.store.find, id, _owner(request))
-    job.cancel()
+    await asyncio.to_thread(job.cancel)
     desk.supervisor.wake()
-    await asyncio.to_thread(desk.store.cancel, job)
+    await desk.store.until_gone(job)
     return Response(status_code=204)
 
 
@@ -249,8 +250,9 @@ class JobsCollector(Collector):
 
 
 def _owner(request: Request) -> str | None:
+    """Say whose a job is: a name alone may be given to another key one day."""
     key = record_of(request.scope).key
-    return key.name if key else None
+    return f"{key.name} {key.sha256}" if key else None
 
 
 def _options(query: docs.JobQuery, defaults: ScoringOptions) -> ScoringOptions:

@@ -1,6 +1,7 @@
 """The stream of a request -> a file, bounded in bytes, in time and in number."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,8 @@ from service.jobs.uploads import Upload
 from service.settings import Settings
 
 _AT_ONCE = 8
+# Of one API key: a slow upload may keep its place for hours.
+_OF_ONE = 2
 _RETRY = 10.0
 # What is held in memory of each.
 _PIECE = 1 << 20
@@ -28,24 +31,34 @@ class Uploads:
         self._limit = settings.max_upload_bytes
         self._seconds = settings.body_timeout
         self._pace = settings.body_timeout / settings.max_body_bytes
-        self._n = 0
+        self._n_of: Counter[str | None] = Counter()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, owner: str | None) -> Iterator[None]:
         """Hold one of the places.
 
+        Args:
+          owner: who sends it; where there are no API keys, nobody is told from others.
+
         Raises:
-          OverloadedError: none is free.
+          OverloadedError: none is free, or the owner has enough of them.
         """
-        if self._n >= _AT_ONCE:
+        if self._n_of.total() >= _AT_ONCE:
             raise OverloadedError(
                 f"{_AT_ONCE} uploads are arriving; try again later", retry_after=_RETRY
             )
-        self._n += 1
+        if owner is not None and self._n_of[owner] >= _OF_ONE:
+            raise OverloadedError(
+                f"{_OF_ONE} uploads of yours are arriving; try again when one is there",
+                retry_after=_RETRY,
+            )
+        self._n_of[owner] += 1
         try:
             yield
         finally:
-            self._n -= 1
+            self._n_of[owner] -= 1
+            if not self._n_of[owner]:
+                del self._n_of[owner]
 
     def check_length(self, request: Request, n_free: int) -> None:
         """Refuse what is too long before any of it is read, if it says so.

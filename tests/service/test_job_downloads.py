@@ -2,10 +2,14 @@
 
 import asyncio
 import random
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
+from starlette.requests import ClientDisconnect
 
 from service.jobs.ticket import FileFacts
 from service.web.download import download
@@ -168,3 +172,27 @@ def test_a_file_that_is_removed_meanwhile_is_sent_to_its_end(client, tmp_path):
     with client.stream("GET", "/file") as answer:
         (tmp_path / "file").unlink()
         assert answer.read() == CONTENT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_a_client_that_is_gone_before_the_first_byte_leaves_no_file_open(app):
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(_):
+        raise OSError("nobody takes it")
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1",
+        "method": "GET", "path": "/file", "raw_path": b"/file", "query_string": b"", "headers": [],
+        "root_path": "", "scheme": "http", "server": ("test", 80), "client": ("test", 1),
+    }  # fmt: skip
+
+    async def scenario() -> None:
+        for _ in range(20):
+            with suppress(ClientDisconnect):
+                await app(scope, receive, send)
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    asyncio.run(scenario())
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

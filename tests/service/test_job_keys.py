@@ -1,8 +1,13 @@
 """Jobs where API keys are used: whose they are, how many, and what they cost."""
 
+from contextlib import ExitStack
+
 import pytest
 
+from service.errors import OverloadedError
+from service.settings import Settings
 from service.web.keys import add_key
+from service.web.uploads import Uploads
 from tests.service.job_desk import error_of
 
 
@@ -63,3 +68,29 @@ def test_a_key_may_have_so_many_jobs_that_are_not_over(desk, ask):
     assert ask("a", "POST", "/v1/jobs", content=desk.content).status_code == 201
     ask("b", "DELETE", f"/v1/jobs/{made.json()['id']}")
     assert ask("b", "POST", "/v1/jobs", content=desk.content + b"\n" * 2).status_code == 201
+
+
+def test_a_name_that_is_given_again_opens_nothing_of_its_earlier_key(desk, ask, tmp_path):
+    job = ask("b", "POST", "/v1/jobs", content=desk.content).json()
+    file = tmp_path / "later.jsonl"
+    key = add_key(file, "b", None)
+    client = desk.client(keys=file)
+    headers = {"x-api-key": key}
+    assert client.get("/v1/jobs", headers=headers).json() == {"jobs": []}
+    for rest in ("", "/result", "/rejects"):
+        error_of(client.get(f"/v1/jobs/{job['id']}{rest}", headers=headers), 404)
+    error_of(client.delete(f"/v1/jobs/{job['id']}", headers=headers), 404)
+
+
+def test_a_key_cannot_take_all_places_for_uploads():
+    uploads = Uploads(Settings())
+    with ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(uploads.place("slow"))
+        with pytest.raises(OverloadedError, match="of yours") as refused, uploads.place("slow"):
+            pass
+        assert refused.value.retry_after
+        with uploads.place("other"), uploads.place("other"):
+            pass
+    with uploads.place("slow"):
+        pass

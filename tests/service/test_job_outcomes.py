@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from service.errors import ServiceError
+from service.errors import ServiceError, ValidationError
+from service.jobs.supervisor import Supervisor
 from service.jobs.ticket import State
 from service.jobs.work import main, problem_of
 from tests.service.guarded import Lines
@@ -134,6 +135,8 @@ def test_a_file_of_another_assembly(desk):
     # More than a thousand that are compared.
     error = failed(desk, client, desk.submit(client, desk.content + desk.records).json())
     assert error["type"] == "wrong_assembly"
+    assert "--" not in error["message"], "a client can set no option of the server"
+    assert error["message"].endswith("wrong assembly? It must be that of the server's reference")
 
 
 def test_work_of_another_version_is_begun_anew(desk, monkeypatch):
@@ -146,6 +149,44 @@ def test_work_of_another_version_is_begun_anew(desk, monkeypatch):
     plan = work / "plan.json"
     plan.write_text(plan.read_text().replace('"version": 1', '"version": 0'))
     goes_on(desk, client, job)
+
+
+def test_an_option_that_is_refused_costs_nothing_that_is_scored(desk, monkeypatch):
+    client = desk.client()
+    job = desk.submit(client).json()
+    with small_disk(len(desk.offline()[0]) // 2):
+        assert desk.score(client, job).state is State.FAILED
+    [work] = desk.folder_of(job).path.glob("*.varsigma")
+    n_before = count_shards(work)
+    with monkeypatch.context() as patch:
+        patch.setattr("service.jobs.work.score_file", refused)
+        assert failed(desk, client, job)["type"] == "validation_error"
+    assert count_shards(work) == n_before > 5
+    goes_on(desk, client, job)
+
+
+def refused(*_: object, **__: object) -> None:
+    raise ValidationError("pyarrow is not installed")
+
+
+def test_a_job_that_cannot_be_started_holds_no_other_one_up(desk, monkeypatch):
+    troubles = []
+    original = Supervisor._start
+
+    def start(self, job):
+        if not troubles:
+            raise OSError(12, "Cannot allocate memory")
+        original(self, job)
+
+    monkeypatch.setattr(Supervisor, "_start", start)
+    with desk.open() as client:
+        client.app.state.desk.supervisor.on_trouble = troubles.append
+        first = desk.submit(client).json()
+        wait_until(lambda: troubles)
+        other = desk.submit(client, shifts="2").json()
+        assert finished(client, other)["state"] == "done"
+        assert client.get(f"/v1/jobs/{first['id']}").json()["state"] == "queued"
+        assert len(troubles) == 1, "it is not tried again each half second"
 
 
 def test_a_bug_ends_the_job_and_tells_no_more(desk, monkeypatch, capsys):

@@ -1,7 +1,10 @@
 """The folder of jobs: owners, room, locks, what is kept and what goes."""
 
+import asyncio
 import multiprocessing
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -172,30 +175,59 @@ def test_a_cancelled_job_goes_when_nobody_holds_it(store):
     assert begun.wait(10)
     job.cancel()
     assert not store.remove(job)
-    cancelling = threading.Thread(target=store.cancel, args=(job,))
-    cancelling.start()
-    wait_until(lambda: job.is_cancelled)
     assert job.standing().state is State.CANCELLED
     assert store.counts() == {State.CANCELLED: 1}
-    # The same file again waits until it is gone, and is a new job then.
-    outcomes = []
-    again = threading.Thread(target=lambda: outcomes.append(admit(store)[1]))
-    again.start()
-    released.set()
-    for one in (thread, cancelling, again):
-        one.join(10)
-    assert outcomes == [Admission.NEW]
+
+    async def scenario() -> None:
+        waiting = asyncio.create_task(store.until_gone(job))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        released.set()
+        await waiting
+
+    asyncio.run(scenario())
+    thread.join(10)
+    assert not job.path.exists()
+    assert admit(store)[1] is Admission.NEW
     assert job.standing().state is State.QUEUED
+
+
+def test_who_waits_for_a_job_to_go_holds_no_thread(store):
+    """The default pool has few, and every other route of jobs needs them."""
+    job, _ = admit(store)
+    job.cancel()
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        with job.held():
+            waiting = [asyncio.create_task(store.until_gone(job)) for _ in range(8)]
+            await asyncio.sleep(0.05)
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), 10) == 1
+            assert not any(one.done() for one in waiting)
+        await asyncio.gather(*waiting)
+
+    asyncio.run(scenario())
+    assert not job.path.exists()
+
+
+def test_what_is_not_cancelled_is_not_waited_for(store):
+    job, _ = admit(store)
+    with job.held():
+        asyncio.run(store.until_gone(job))
+    assert job.path.exists()
 
 
 def test_a_job_that_does_not_stop_is_said_to_be_stopping(store, monkeypatch):
     monkeypatch.setattr("service.jobs.store._PATIENCE", 0.1)
     job, _ = admit(store)
     with job.held():
-        for call in (lambda: store.cancel(job), lambda: admit(store)):
+        job.cancel()
+        began = time.monotonic()
+        for call in (lambda: asyncio.run(store.until_gone(job)), lambda: admit(store)):
             with pytest.raises(OverloadedError) as refused:
                 call()
-            assert refused.value.retry_after
+            assert refused.value.retry_after == 1
+        assert time.monotonic() - began < 10
 
 
 def test_what_is_over_is_kept_for_its_time(store):

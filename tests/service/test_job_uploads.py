@@ -3,9 +3,14 @@
 import asyncio
 import gzip
 import os
+import resource
+import struct
+import sys
 import threading
 import time
+from pathlib import Path
 
+import pysam
 import pytest
 
 from service.errors import DecodingError, InputFileError, ServiceError
@@ -227,6 +232,35 @@ def test_what_a_file_unpacks_to_is_bounded(desk):
         if packing != "plain":
             with pytest.raises(InputFileError, match=f"more than {n - 1} bytes"):
                 check_unpacked(path, n - 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nowhere else is it bounded")
+@pytest.mark.parametrize("room", [30 << 20, 120 << 20])
+def test_a_record_that_expands_cannot_take_all_memory(desk, monkeypatch, room):
+    path = desk.folder / "bomb.bcf"
+    write_bcf_bomb(path, 50 << 20)
+    assert path.stat().st_size < 100_000
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    monkeypatch.setattr(uploads, "_RECORD_BYTES", room)
+    with pytest.raises(InputFileError, match=r"memory|damaged"):
+        check_unpacked(path, 1 << 30)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    write_bcf_bomb(path, 1000)
+    check_unpacked(path, 1 << 30)
+
+
+def write_bcf_bomb(path: Path, n: int) -> None:
+    """A BCF with one record, whose INFO holds so many numbers, all of them zero."""
+    head = HEADER.replace(
+        b"#CHROM", b'##INFO=<ID=X,Number=.,Type=Integer,Description="">\n##contig=<ID=1>\n#CHROM'
+    )
+    record = struct.pack("<iiifHHI", 0, 9, 1, 1.0, 1, 2, 0)  # contig, POS, ..., INFO, alleles
+    record += b"\x07\x17A\x17C\x00"  # no ID, A, C, no FILTER
+    record += b"\x11\x01\xf1\x13" + struct.pack("<i", n)  # X is a list of n bytes
+    with pysam.BGZFile(str(path), "wb") as file:
+        file.write(b"BCF\2\2" + struct.pack("<I", len(head) + 1) + head + b"\0")
+        file.write(struct.pack("<II", len(record) + n, 0) + record)
+        file.write(bytes(n))
 
 
 def test_a_crash_leaves_litter_that_the_next_start_sweeps(desk):

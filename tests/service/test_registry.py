@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime as ort
@@ -11,7 +12,7 @@ from onnx import TensorProto
 
 from service import session as session_module
 from service.errors import DeviceError, ModelContractError, ModelNotFoundError, ValidationError
-from service.registry import CONTRACT_VERSION, Registry, default_models_dir
+from service.registry import CONTRACT_VERSION, INPUT, OUTPUTS, Registry, default_models_dir
 from tests.toy_models import CALIBRATION, SumModel, write_model
 
 
@@ -41,6 +42,39 @@ class TestGoodModel:
         assert mu.dtype == sigma.dtype == np.float32
         assert np.array_equal(mu, SumModel().mu(bases))
         assert np.array_equal(sigma, SumModel().sigma(bases))
+
+    @pytest.mark.parametrize("n", [1, 2, 7, 300])
+    def test_predicts_the_same_bits_with_its_tensors_bound_to_a_device(self, toy_models_dir, n):
+        """On CUDA they are; the way there is the same on a CPU."""
+        content = (toy_models_dir / "sum" / "model.onnx").read_bytes()
+        session = session_module.open_session(content, "cpu", 1)
+        assert session_module.gpu_of(session) is None
+        for bases in (random_bases(n, 20), random_bases(n, 40)[:, ::2]):
+            bound = session_module.run_bound(session, OUTPUTS, INPUT, bases, ("cpu", 0))
+            for one, other in zip(bound, session.run(OUTPUTS, {INPUT: bases}), strict=True):
+                assert one.dtype == other.dtype
+                assert np.array_equal(one, other)
+
+    def test_is_bound_to_the_gpu_on_which_it_runs(self, toy_models_dir, monkeypatch):
+        seen = []
+
+        def bound(session, outputs, name, values, device):
+            seen.append(device)
+            return session_module.run_bound(session, outputs, name, values, ("cpu", 0))
+
+        monkeypatch.setattr("service.registry.gpu_of", lambda _: 3)
+        monkeypatch.setattr("service.registry.run_bound", bound)
+        bases = random_bases(2, 20)
+        mu, _ = Registry(toy_models_dir).load("sum", threads=1).run(bases)
+        assert np.array_equal(mu, SumModel().mu(bases))
+        assert seen == [("cuda", 3)]
+
+    def test_says_on_which_gpu_a_session_is(self):
+        session = SimpleNamespace(
+            get_providers=lambda: [session_module.CUDA, session_module.CPU],
+            get_provider_options=lambda: {session_module.CUDA: {"device_id": "2"}},
+        )
+        assert session_module.gpu_of(session) == 2
 
     def test_may_be_calibrated(self, tmp_path):
         write_model(tmp_path, card={"calibration": CALIBRATION})
