@@ -4,8 +4,8 @@ import errno
 import gzip
 import hashlib
 import os
-import resource
 import shutil
+import struct
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
@@ -30,8 +30,12 @@ _HEAD_BYTES = 1 << 16
 _TEXT_BYTES = 1 << 20
 _PIECE = 1 << 20
 _TRIES = 3
-# Memory for one record of a BCF: its bytes, and its text in several copies.
-_RECORD_BYTES = 8 * MAX_LINE
+# Of one record of a BCF: its text may be five times as long, and is in memory several times. One of
+# 100,000 samples has a few MB.
+_RECORD_BYTES = MAX_LINE // 4
+_BCF_MAGIC = b"BCF\2\2"
+# Bytes about the variant, bytes about its samples; in the first, at 20, fields and samples.
+_RECORD = struct.Struct("<II20xI")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -209,15 +213,14 @@ def check_unpacked(path: Path, limit: int) -> None:
     """Refuse a file whose text would be longer than a limit; nothing is written meanwhile.
 
     Raises:
-      InputFileError: it is longer, or cannot be unpacked, or a record of it needs too much memory.
+      InputFileError: it is longer, or cannot be unpacked, or a record of a BCF is too long.
     """
     with Source(str(path), NAME) as source:
         packing = source.packing
         n_bytes = source.size or 0
         if packing is Packing.BCF:
-            # Records are checked here so that none can take all memory later, beside the model.
-            with _bounded_memory(_RECORD_BYTES):
-                n_bytes = _sum(map(len, source), limit)
+            _check_bcf(path)
+            n_bytes = _sum(map(len, source), limit)
     if packing in {Packing.GZIP, Packing.BGZF}:
         n_bytes = _gzip_bytes(path, limit)
     if n_bytes > limit:
@@ -226,31 +229,40 @@ def check_unpacked(path: Path, limit: int) -> None:
         )
 
 
-@contextmanager
-def _bounded_memory(n_bytes: int) -> Iterator[None]:
-    """Let this process have only so much more memory during a block; Linux alone can do that.
+def _check_bcf(path: Path) -> None:
+    """Refuse a BCF before htslib sees it, if a record of it would become an endless line.
 
     Raises:
-      InputFileError: it wanted more.
+      InputFileError: the header or a record is too long, or the file is corrupt.
     """
+    with path.open("rb") as file:
+        is_packed = file.read(len(MAGIC)) == MAGIC
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[5])  # as RLIMIT_DATA counts
-    except FileNotFoundError:
-        yield
+        with gzip.open(path) if is_packed else path.open("rb") as file:
+            file.read(len(_BCF_MAGIC))
+            n_bytes, n_values = int.from_bytes(file.read(4), "little"), 0
+            while n_bytes + n_values <= _RECORD_BYTES:
+                for at in range(0, n_bytes, _PIECE):
+                    file.read(min(_PIECE, n_bytes - at))
+                head = file.read(_RECORD.size)
+                if len(head) < _RECORD.size:
+                    return  # its end, or the reader will say where it is cut off
+                n_shared, n_samples, fields = _RECORD.unpack(head)
+                n_bytes = n_shared + n_samples - (_RECORD.size - 8)
+                # A sample without a value has its dot in the text, and no byte here.
+                n_values = (fields >> 24) * (fields & 0xFFFFFF)
+    except EOFError:
         return
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    most = pages * resource.getpagesize() + n_bytes
-    if before[1] != resource.RLIM_INFINITY:
-        most = min(most, before[1])
-    resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
-    try:
-        yield
-    except MemoryError:
-        raise InputFileError(
-            f"{NAME}: a record needs more than {n_bytes} bytes of memory; is it damaged?"
-        ) from None
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise _corrupt(error) from error
+    raise InputFileError(
+        f"{NAME}: the header or a record is longer than {_RECORD_BYTES} bytes; is it damaged?",
+        detail={"limit": _RECORD_BYTES},
+    )
+
+
+def _corrupt(error: Exception) -> InputFileError:
+    return InputFileError(f"{NAME}: corrupt gzip data ({error}); copy it again")
 
 
 def _sum(sizes: Iterable[int], limit: int) -> int:
@@ -269,7 +281,7 @@ def _gzip_bytes(path: Path, limit: int) -> int:
     except EOFError:
         return 0  # truncated: the scorer says so, and where
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputFileError(f"{NAME}: corrupt gzip data ({error}); copy it again") from error
+        raise _corrupt(error) from error
 
 
 @contextmanager

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /
 
 
 def test_a_service_that_is_killed_goes_on_to_the_same_bytes(tmp_path):
-    trial = Trial(tmp_path, n_records=1000, rng=random.Random(1), shard_bytes=6000)
+    trial = Trial(tmp_path, n_records=4000, rng=random.Random(1), shard_bytes=6000)
     trial.run(1)
     assert trial.n_kills == 1
     assert trial.n_kept > 0
