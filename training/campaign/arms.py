@@ -180,7 +180,7 @@ def mean_of(arm: Arm, measure: Measure, pooled: Pooled, *, seed: int) -> Belief:
 @lru_cache(maxsize=256)
 def _luck(arm: str, freedom: int, draws: int, seed: int) -> Floats:
     """How far an arm's seeds may have missed its mean, in standard errors: (B,)."""
-    return np.random.default_rng([seed, zlib.crc32(arm.encode())]).standard_normal(draws)
+    return np.random.default_rng([seed, zlib.crc32(arm.encode())]).standard_t(freedom, draws)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

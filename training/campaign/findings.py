@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from training.campaign.arms import Arm, Belief, Comparison, Pooled, compare, mean_of
-from training.campaign.metrics import CHALLENGE, MEAN, STRANDS, TEST, Measure
+from training.campaign.metrics import ALONE, CHALLENGE, MEAN, TEST, Measure
 from training.campaign.scoring import is_headline
 from training.datasets.cagi5 import GROUPS
 
@@ -95,7 +95,7 @@ def findings(
     measures = [
         measure
         for measure in _measures(arms)
-        if measure.split not in STRANDS and measure.metric not in _UNCOMPARED
+        if measure.split not in ALONE and measure.metric not in _UNCOMPARED
     ]
     comparisons = {measure: clean.compare(measure) for measure in measures}
     return {

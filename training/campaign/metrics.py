@@ -22,7 +22,7 @@ from training.evaluation.metrics import Floats
 from training.evaluation.predictions import NOMINAL
 
 TEST, CHALLENGE = "test", "challenge"
-STRANDS = ("challenge_plus", "challenge_minus")
+ALONE = ("challenge_plus", "challenge_minus", "challenge_cell")
 MEAN = "mean"
 _QUANTILES = norm.ppf(0.5 + np.array(NOMINAL) / 2)
 
@@ -31,7 +31,8 @@ class Measure(NamedTuple):
     """What a number is about.
 
     Attributes:
-      split: `test`, `challenge` (both strands averaged), `challenge_plus` or `challenge_minus`.
+      split: `test`, `challenge` (all assays, both strands averaged), `challenge_plus` or
+        `challenge_minus` (one strand), or `challenge_cell` (the assays of the cell type alone).
       metric: see the functions below.
       element: an assay or `mean` (test); an element of CAGI5 or a group of them (challenge).
     """
@@ -63,21 +64,22 @@ def held_out_metrics(predictions: Predictions, labels: HeldOut) -> Samples:
 
 
 def challenge_metrics(predictions: Predictions, variants: Variants) -> Samples:
-    """Correlations of effects with measured ones, both strands averaged and each alone.
+    """Correlations of effects with measured ones: all assays and both strands, and parts of them.
 
     `spearman`, `pearson`, each also `_high`, `_low` (confidence) and `_gap` (high minus low); a
-    strand alone has the first two only. A group is the unweighted mean over its elements.
+    strand alone, and the assays of the cell type alone, have the first two only. A group is the
+    unweighted mean over its elements.
 
     Raises:
       ValueError: the effects are of other variants, or not finite.
     """
-    plus, minus = (
+    plus, minus, cell = (
         np.asarray(effect, np.float64)
-        for effect in (predictions.cagi5_plus, predictions.cagi5_minus)
+        for effect in (predictions.cagi5_plus, predictions.cagi5_minus, predictions.cagi5_cell)
     )
-    _require(variants.size, plus, minus)
+    _require(variants.size, plus, minus, cell)
     found = _effects(CHALLENGE, (plus + minus) / 2, variants, SUBSETS)
-    for split, effect in zip(STRANDS, (plus, minus), strict=True):
+    for split, effect in zip(ALONE, (plus, minus, cell), strict=True):
         found |= _effects(split, effect, variants, SUBSETS[:1])
     return found
 

@@ -16,9 +16,9 @@ import pandas as pd
 from training.campaign.arms import Arm
 from training.campaign.labels import HeldOut, Variants, variants
 from training.campaign.metrics import (
+    ALONE,
     CHALLENGE,
     MEAN,
-    STRANDS,
     Measure,
     Samples,
     challenge_metrics,
@@ -151,7 +151,7 @@ def _rows(record: Record, samples: Samples) -> Iterator[tuple[str | int | float,
     for name, value in _facts(record).items():
         yield (*key, RUN, name, RUN, value, np.nan, np.nan)
     for measure, sample in samples.items():
-        if (level or measure.split in STRANDS) and not is_headline(measure):
+        if (level or measure.split in ALONE) and not is_headline(measure):
             continue
         found = sample.estimate
         yield (*key, *measure, found.value, found.low, found.high)

@@ -76,8 +76,9 @@ class Campaign:
                 noise = np.log(rows["noise_sd"].to_numpy() / scale.sd[column])
                 parts[f"{split}_log_var"] = (2 * noise).astype(np.float32) if has_head else None
             alt = pd.read_csv(self.data / "cagi5/challenge.tsv", sep="\t", usecols=["alt"])["alt"]
-            effect = alt.isin(["C", "G"]).to_numpy() + rng.normal(0, 0.3, (2, len(alt)))
-            parts["cagi5_plus"], parts["cagi5_minus"] = effect.astype(np.float32)
+            effect = alt.isin(["C", "G"]).to_numpy() + rng.normal(0, 0.3, (3, len(alt)))
+            for name, values in zip(("plus", "minus", "cell"), effect, strict=True):
+                parts[f"cagi5_{name}"] = values.astype(np.float32)
             history = [{"epoch": 0, "pearson": 0.6}, {"epoch": 1, "pearson": 0.5}]
             write_record(
                 self.records / run.name,

@@ -81,6 +81,7 @@ def predictions(
         validation_log_var=log_var["validation"] if has_head else None,
         cagi5_plus=np.zeros(0, np.float32),
         cagi5_minus=np.zeros(0, np.float32),
+        cagi5_cell=np.zeros(0, np.float32),
     )
 
 
@@ -175,6 +176,7 @@ def test_a_constant_prediction_is_undefined_and_not_0():
         validation_log_var=None,
         cagi5_plus=run.cagi5_plus,
         cagi5_minus=run.cagi5_minus,
+        cagi5_cell=run.cagi5_cell,
     )
     found = values(held_out_metrics(flat, LABELS), MEAN)
     assert np.isnan(found["pearson"])
@@ -234,10 +236,11 @@ def toy_variants(seed: int = 0) -> pd.DataFrame:
 def test_challenge_metrics_are_what_scipy_says_of_both_strands():
     table = toy_variants()
     rng = np.random.default_rng(3)
-    plus, minus = table["value"].to_numpy() + rng.normal(size=(2, len(table)))
+    plus, minus, cell = table["value"].to_numpy() + rng.normal(size=(3, len(table)))
     run = predictions()
     parts = {name: getattr(run, name) for name in Predictions.__dataclass_fields__}
-    parts |= {"cagi5_plus": plus.astype(np.float32), "cagi5_minus": minus.astype(np.float32)}
+    effects = {"cagi5_plus": plus, "cagi5_minus": minus, "cagi5_cell": cell}
+    parts |= {name: effect.astype(np.float32) for name, effect in effects.items()}
     found = challenge_metrics(Predictions(**parts), variants(table, draws=DRAWS, seed=0))
     both, value = (plus + minus) / 2, table["value"].to_numpy()
     chosen = (table["element"] == "HBB").to_numpy()
@@ -259,8 +262,9 @@ def test_challenge_metrics_are_what_scipy_says_of_both_strands():
         for rows in ((table["element"] == e).to_numpy() for e in K562_MATCHED)
     ]
     assert group == pytest.approx(np.mean(members))
-    alone = found[Measure("challenge_minus", "spearman", "HBB")].value
-    assert alone == pytest.approx(stats.spearmanr(minus[chosen], value[chosen]).statistic)
+    for split, effect in {"challenge_minus": minus, "challenge_cell": cell}.items():
+        alone = found[Measure(split, "spearman", "HBB")].value
+        assert alone == pytest.approx(stats.spearmanr(effect[chosen], value[chosen]).statistic)
     assert {m.element for m in found if m.split == CHALLENGE} == {*ELEMENTS, *GROUPS}
 
 

@@ -111,7 +111,8 @@ def test_a_record_says_what_was_run_and_no_label(undisturbed):
     injected = read_record(undisturbed.records / noisy.name).run
     assert (injected["level"], injected["suite"], injected["alias"]) == (1.0, "injection", None)
     with np.load(record.folder / "predictions.npz") as held:
-        assert sorted(held) == ["cagi5_minus", "cagi5_plus", "test_mu", "validation_mu"]
+        effects = ["cagi5_cell", "cagi5_minus", "cagi5_plus"]
+        assert sorted(held) == [*effects, "test_mu", "validation_mu"]
     assert not list(undisturbed.runs.rglob("*.ckpt"))  # members suffice
 
 
