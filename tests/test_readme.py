@@ -26,10 +26,11 @@ from service.registry import Registry, default_models_dir
 from service.settings import ENV_PREFIX, Settings, load_settings
 from tests.training.toy_table import toy_table
 from training.architectures.heads import Prediction
+from training.campaign.plan import SUITES, plan
 from training.losses.base import Batch, masked_mean
 from training.samplers import Labels
 from training.trainer import split
-from training.zoo import ZOO
+from training.zoo import PRESETS, ZOO
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -150,6 +151,12 @@ def test_the_recipe_on_the_page_is_one_that_the_zoo_would_take() -> None:
     y = batch.activity[~torch.isnan(batch.activity)].abs()
     expected = torch.where(y < 0.5, y**2 / 2, 0.5 * (y - 0.25)).mean()
     torch.testing.assert_close(loss, expected)
+
+
+def test_the_campaign_on_the_page_is_the_one_that_is_planned() -> None:
+    shown = re.findall(r"^\| `(\w+)` \| (\d+) \|", README, flags=re.MULTILINE)
+    planned = [run.suite for run in plan(PRESETS["cpu"])]
+    assert shown == [(suite, str(planned.count(suite))) for suite in SUITES]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from training.trainer import Variation
 LEVELS = (0.5, 1.0, 2.0)
 """Root mean square of the injected noise, in SDs of the assay's activity."""
 SPREAD = 0.75
-"""SD of the log of a label's noise: the noisiest tenth gets about seven times the quietest."""
+"""SD of the log of a label's noise: its 90th percentile is about seven times its 10th."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Injection:
 
     A label gets N(0, s^2) with s = level * g in units of the activity's SD; g is lognormal with
     E[g^2] = 1, drawn once for each label. s^2 joins the label's variance, and with it the noise
-    that losses and samplers read: they are told how noisy each label is, as exactly as one could
-    wish. Validation and test labels stay as they were measured.
+    that losses and samplers read: of the injected part they are told exactly how large it is.
+    Validation and test labels stay as they were measured.
 
     Attributes:
       level: root mean square of s.

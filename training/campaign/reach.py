@@ -22,11 +22,12 @@ from training.losses.ranking import RankStability, weight_spread
 from training.recipe import Recipe
 from training.samplers import Labels, Sampler, Shuffled
 from training.samplers.composition import composition
+from training.samplers.quantile import STAGES
 
 Row = dict[str, Any]
 _SCALES: tuple[Literal["relative", "absolute"], ...] = ("relative", "absolute")
-_PROGRESS = (0.0, 0.25, 0.5, 0.75)
-"""Shares of a run at which an epoch is drawn: the stages of a curriculum."""
+_PROGRESS = tuple(start for start, _ in STAGES)
+"""Shares of a run at which an epoch is drawn: one in each stage of the curriculum."""
 
 
 def pair_weights(recipes: Iterable[Recipe], data: LabelledSequences, *, seed: int) -> list[Row]:

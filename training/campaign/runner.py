@@ -96,8 +96,12 @@ def run_campaign(
 
     Raises:
       RecordError: another process runs this campaign.
+      DataError: the table or a file of CAGI5 is missing or altered.
     """
     begun = time.monotonic()
+    # A missing file would otherwise end lane after lane, and be recorded as a failure of each run.
+    start(places)
+    read_variants(places.data)
     with _alone(places.runs):
         outcomes = run_in_lanes(runs, partial(start, places), min(n_lanes, len(runs)))
         for number, outcome in enumerate(outcomes, start=1):

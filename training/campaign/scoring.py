@@ -160,12 +160,15 @@ def _rows(record: Record, samples: Samples) -> Iterator[tuple[str | int | float,
 def _facts(record: Record) -> dict[str, float]:
     """Size, time, and what the history says of the epochs before the last, which is kept."""
     run, history = record.run, record.history()
-    validation = [line["pearson"] for line in history]
+    validation = np.array([line["pearson"] for line in history])
+    # A run whose output is constant correlates with nothing: it has no best epoch.
+    seen = np.flatnonzero(np.isfinite(validation))
+    best = seen[validation[seen].argmax()] if seen.size else None
     return {
         "epochs": float(run["epochs"]),
         "seconds": float(run["seconds"]),
         "parameters": float(run["n_parameters"]),
-        "best_epoch": float(np.nanargmax(validation)) + 1,
-        "best_validation": float(np.nanmax(validation)),
+        "best_epoch": np.nan if best is None else float(best) + 1,
+        "best_validation": np.nan if best is None else float(validation[best]),
         "last_validation": float(validation[-1]),
     }

@@ -126,15 +126,13 @@ def baseline_band(campaign: Campaign, cell: Cell) -> Band | None:
     return Band(mean, mean - half, mean + half, n)
 
 
-def draw_band(
-    axes: Axes, band: Band | None, *, along: str = "y", colour: str = INK, fill: str = BAND
-) -> None:
+def draw_band(axes: Axes, band: Band | None, *, along: str = "y", colour: str = INK) -> None:
     """Baseline of a figure: a dashed line at its mean in the band of its single runs."""
     if band is None:
         return
     line, span = (axes.axhline, axes.axhspan) if along == "y" else (axes.axvline, axes.axvspan)
     if np.isfinite(band.low):
-        span(band.low, band.high, color=fill, alpha=0.55, lw=0, zorder=0)
+        span(band.low, band.high, color=BAND, alpha=0.55, lw=0, zorder=0)
     line(band.mean, color=colour, ls="--", lw=1.1, zorder=1)
 
 

@@ -8,11 +8,23 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from training.report.campaign import FOUR, MATCHED, Arm, Campaign, challenge
-from training.report.drawing import Panel, Plate, baseline_band, draw_band, nothing, wrapped
+from training.report.drawing import (
+    Panel,
+    Plate,
+    baseline_band,
+    draw_band,
+    nothing,
+    spread,
+    wrapped,
+)
 from training.report.figures_scatter import counts
 from training.report.style import CLASSES, INK, look_of
 
 TOP_BY_CLASS, TOP_BY_ELEMENT = 10, 15
+_APART = 0.12
+"""Least distance of two names of classes, in widths of the axes."""
+_SHIFT = {"_high": -0.22, "": 0.0, "_low": 0.22}
+"""Places of the classes in a row: where classes are alike, their bars would hide each other."""
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 CHOSEN = "The best were chosen on the very variants shown, so their order is exploratory. "
 
@@ -36,22 +48,40 @@ def by_class(statistic: str, top: int, *, height: float, title: str = "") -> Pan
         if not arms:
             nothing(axes)
             return
+        heads: list[tuple[float, str, str]] = []
         for suffix, (label, colour, marker) in CLASSES.items():
             cell = challenge(statistic + suffix)
-            draw_band(axes, baseline_band(campaign, cell), along="x", colour=colour)
+            band = baseline_band(campaign, cell)
+            if band and suffix:  # three bands over each other would be mud
+                band = band._replace(low=np.nan, high=np.nan)
+            draw_band(axes, band, along="x", colour=colour)
             means = [arm.mean(cell) for arm in arms]
             values = np.array([mean.value for mean in means])
             ends = np.array([(mean.low, mean.high) for mean in means])
-            rows = np.arange(len(arms))
+            rows = np.arange(len(arms)) + _SHIFT[suffix]
             axes.hlines(rows, ends[:, 0], ends[:, 1], color=colour, lw=1.3, zorder=2)
             axes.plot(values, rows, marker, color=colour, ms=6, mec="white", mew=0.5, zorder=3)
-            axes.text(values[0], -0.75, label, color=colour, ha="center", fontsize=9.5, bbox=_PAPER)
+            if np.isfinite(values[0]):
+                heads.append((float(values[0]), label, colour))
+        _name_classes(axes, sorted(heads))
         _name_rows(axes, arms)
         axes.set_ylim(len(arms) - 0.5, -1.35)
         axes.set_xlabel(f"{statistic.capitalize()}, mean of four")
         axes.set_title(title or f"Best {len(arms) - 1} by {statistic.capitalize()}")
 
     return Panel(statistic, draw, height)
+
+
+def _name_classes(axes: Axes, heads: Sequence[tuple[float, str, str]]) -> None:
+    """Names of the classes over their points of the first row, apart where these are close."""
+    left, right = axes.get_xlim()
+    axes.set_xlim(left, right)
+    if not heads:
+        return
+    places = spread([(x - left) / (right - left) for x, _, _ in heads], _APART)
+    for place, (_, label, colour) in zip(places, heads, strict=True):
+        x = left + place * (right - left)
+        axes.text(x, -0.75, label, color=colour, ha="center", fontsize=9.5, bbox=_PAPER)
 
 
 def _name_rows(axes: Axes, arms: Sequence[Arm]) -> None:
@@ -105,8 +135,9 @@ BY_CONFIDENCE = Plate(
     ),
     caption=lambda campaign: (
         f"{counts(campaign)}High confidence: the set's own column is at least 0.1. In brackets: "
-        "seeds. Bars: 95 % intervals over seeds and variants. Dashed lines and bands: the "
-        f"baseline's mean and its single runs, per class. {CHOSEN}"
+        "seeds. Bars: 95 % intervals over seeds and variants. Dashed lines: the baseline's mean in "
+        "each class; grey band: where 95 % of further single baseline runs would fall, all "
+        f"variants. {CHOSEN}"
     ),
     alt=lambda campaign: (
         f"Dot plots of the baseline and the {TOP_BY_CLASS} best arms: correlation on all, high- "

@@ -83,7 +83,7 @@ def counts(campaign: Campaign) -> str:
     forms = campaign.count("forms")
     more = f" and {forms} runs of further forms of the losses" if forms.finished else ""
     return (
-        f"{len(campaign.others)} arms from {campaign.count('main')} distinct runs,"
+        f"Arms: {len(campaign.others)}, from {campaign.count('main')} distinct runs,"
         f" {campaign.count('seeds')} extra seeds{more}; baseline: {campaign.count('baseline')} "
         "seeds. "
     )

@@ -16,7 +16,7 @@ from training.report.figures_methods import METHODS_PLATE
 from training.report.figures_ranked import BY_CONFIDENCE, BY_ELEMENT
 from training.report.figures_scatter import GAP, TEST_AGAINST_CAGI5
 from training.report.figures_summary import INJECTION, SUMMARY
-from training.report.statements import STATEMENTS, injected
+from training.report.statements import STATEMENTS, injected, setting
 from training.report.style import inline, style, to_png, to_svg
 from training.report.tables import tables_of
 from training.report.verdict import verdict
@@ -47,12 +47,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Section:
-    """One figure of the page: its panels as SVG, its texts, and the claims it answers."""
+    """One figure of the page: its panels as SVG, its caption, and the claims it answers."""
 
     plate: Plate
     panels: tuple[Markup, ...]
     caption: str
-    alt: str
     answers: tuple[Answer, ...]
     finding: str
 
@@ -101,7 +100,7 @@ def _section(plate: Plate, campaign: Campaign) -> Section:
         panels.append(Markup(inline(svg, prefix=prefix, label=label)))
     answers = answers_of(plate.number, campaign)
     finding = injected(campaign) if plate is INJECTION else ""
-    return Section(plate, tuple(panels), plate.caption(campaign), alt, answers, finding)
+    return Section(plate, tuple(panels), plate.caption(campaign), answers, finding)
 
 
 def _render(campaign: Campaign, sections: list[Section]) -> str:
@@ -116,6 +115,7 @@ def _render(campaign: Campaign, sections: list[Section]) -> str:
     return environment.get_template("page.html.j2").render(
         campaign=campaign,
         verdict=verdict(campaign),
+        setting=setting(campaign),
         answers=answers_of(0, campaign),
         sections=sections,
         tables=tables_of(campaign),

@@ -8,6 +8,7 @@ import numpy as np
 
 from training.evaluation.metrics import spearman
 from training.report.campaign import FOUR, Arm, Campaign, Cell, Gain, challenge, held_out
+from training.report.claims import BASELINE, PARAMETERS
 from training.report.style import look_of
 
 NOT_YET = "Not measured yet: these runs have not finished."
@@ -158,7 +159,8 @@ def _gap(campaign: Campaign) -> str:
     smaller = [one.name for one in ranked if one.mean(cell).value < arm.means[cell].value]
     base = campaign.baseline.mean(cell).value
     return (
-        f"{arm.name}: {number(arm.means[cell].value)}, baseline {number(base)}. Of the {_TOP} best "
+        f"{arm.name}: {number(arm.means[cell].value)}, baseline {number(base)}. Of the "
+        f"{len(ranked)} best "
         f"arms {len(smaller)} have a smaller gap than {arm.name}"
         f"{'' if arm in ranked else ', which is not among them'}."
     )
@@ -182,7 +184,41 @@ def injected(campaign: Campaign) -> str:
             )
     if not said:
         return NOT_YET
-    return f"By intervals that exclude 0, not corrected: {'. '.join(said)}."
+    counts = [
+        count_of(row["seeds"])
+        for split in ("test", "challenge")
+        for row in campaign.injection(split)
+        if row["level"] > 0
+    ]
+    few, many = min(counts), max(counts)
+    enough = len(campaign.baseline.seeds) if campaign.baseline else np.inf
+    seeds = f"{many}" if few == many else f"{few} to {many}"
+    return (
+        f"By intervals that exclude 0, not corrected, with {seeds} seed{'s' if many > 1 else ''} "
+        f"an arm{' and so exploratory' if few < enough else ''}: {'. '.join(said)}."
+    )
+
+
+def setting(campaign: Campaign) -> str:
+    """What was trained and how variants were scored, beside what was published."""
+    runs, assays = campaign.runs, set(campaign.rows.query("split == 'test'")["element"]) - {"mean"}
+    size = Cell("run", "parameters", "run")
+    of_base = runs.loc[runs["family"] == "baseline"]
+    known = of_base[size].dropna() if size in runs.columns else of_base.iloc[:0]
+    networks = f"Networks of {known.iloc[0]:,.0f} parameters" if len(known) else "Networks"
+    return (
+        f"{networks} (the baseline's) learn from {len(assays)} assays whose replicate noise was "
+        "measured; a variant's effect is the mean over these assays and both strands, a choice "
+        f"made on the release set. The published networks, of {PARAMETERS:,} parameters, learnt "
+        "from K562 lentiMPRA and were scored on the plus strand; their MSE baseline reached "
+        f"{BASELINE.mean_spearman:.3f} on the same variants. Differences can be compared with the "
+        "published ones, levels cannot."
+    )
+
+
+def count_of(seeds: int | Sequence[int]) -> int:
+    """How many seeds a row of the injection curves rests on."""
+    return seeds if isinstance(seeds, int) else len(seeds)
 
 
 def _list(names: Sequence[str]) -> str:

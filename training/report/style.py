@@ -20,7 +20,8 @@ class Family:
 
     Attributes:
       label: in text.
-      colour: Okabe and Ito's palette (2008), told apart with any colour vision.
+      colour: near Okabe and Ito's palette (2008), which any colour vision tells apart; its light
+        colours are darker here, as names are written in them.
       marker: a second way to tell the families apart.
     """
 

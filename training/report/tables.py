@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,24 @@ from training.evaluation.report import Table, show
 from training.report.campaign import (
     ALL_ELEMENTS,
     FOUR,
+    MATCHED,
     Arm,
     Campaign,
     Cell,
     challenge,
     held_out,
 )
-from training.report.statements import interval, number, p_text, share, signed
+from training.report.statements import count_of, interval, number, p_text, share, signed
 from training.report.style import look_of
 
 _SIGMA = "sigma_given_activity"
+_SCORINGS = {
+    "all assays, both strands": "challenge",
+    "plus strand": "challenge_plus",
+    "minus strand": "challenge_minus",
+    "assays of the cell type": "challenge_cell",
+}
+"""{how variants are scored: split of `metrics.tsv`}."""
 _WHERE: Mapping[str, Cell] = {
     **{element: challenge("spearman", element) for element in FOUR},
     "four, all": challenge("spearman"),
@@ -38,6 +46,7 @@ def tables_of(campaign: Campaign) -> tuple[Table, ...]:
     made = (
         _representatives(campaign),
         _differences(campaign),
+        _scorings(campaign),
         _arms(campaign),
         _means(
             campaign,
@@ -70,9 +79,7 @@ def tables_of(campaign: Campaign) -> tuple[Table, ...]:
         _from_records(
             "Spread of the pair weights of the ranking losses", campaign.analysis["pair_weights"]
         ),
-        _from_records(
-            "Composition of sampled batches, beside shuffled ones", campaign.analysis["batches"]
-        ),
+        _batches(campaign),
         _injection(campaign),
     )
     return tuple(table for table in made if table.rows)
@@ -82,8 +89,11 @@ def _mean(arm: Arm, cell: Cell) -> str:
     mean = arm.means.get(cell)
     if mean is None:
         return "-"
-    spread = "" if np.isnan(mean.seed_sd) else f" \N{PLUS-MINUS SIGN} {mean.seed_sd:.3f}"
-    return number(mean.value) + spread
+    return _spread(mean.value, mean.seed_sd)
+
+
+def _spread(mean: float, sd: float) -> str:
+    return number(mean) + ("" if np.isnan(sd) else f" \N{PLUS-MINUS SIGN} {sd:.3f}")
 
 
 def _representatives(campaign: Campaign) -> Table:
@@ -125,6 +135,54 @@ def _differences(campaign: Campaign) -> Table:
         "Difference to the baseline by element and confidence class, Spearman "
         "(*: its own 95 % interval excludes 0, not corrected)",
         ("arm", *_WHERE),
+        tuple(rows),
+    )
+
+
+def _scorings(campaign: Campaign) -> Table:
+    """The verdict's measure had variants been scored in another way, straight from the runs."""
+    rows: list[tuple[Value, ...]] = []
+    for arm in (campaign.baseline, *campaign.representatives):
+        if arm is None:
+            continue
+        shown = []
+        for split in _SCORINGS.values():
+            values = campaign.values(Cell(split, "spearman", MATCHED), arm=arm.name)
+            mean = float(values.mean()) if values.size else np.nan
+            sd = float(values.std(ddof=1)) if values.size > 1 else np.nan
+            shown.append(_spread(mean, sd))
+        rows.append((arm.name, len(arm.seeds), *shown))
+    return Table(
+        "CAGI5 Spearman, mean of four, by how variants are scored: the first is the one used "
+        "everywhere else; the assays of the cell type count over both strands",
+        ("arm", "seeds", *_SCORINGS),
+        tuple(rows),
+    )
+
+
+def _batches(campaign: Campaign) -> Table:
+    """One row per sampler and stage of the run; a stage like the one before it is left out."""
+    kept: dict[tuple[str, float], dict[str, Any]] = {}
+    plain: dict[str, Any] = {}
+    for row in campaign.analysis["batches"]:
+        kept.setdefault((row["arm"], row["progress"]), {})[row["statistic"]] = row["value"]
+        plain[row["statistic"]] = row["shuffled"]
+    columns = tuple(plain)
+    rows: list[tuple[Value, ...]] = []
+    if plain:
+        rows.append(("shuffled", "-", *(show(plain[name]) for name in columns)))
+    before: tuple[str, dict[str, Any]] | None = None
+    for (arm, progress), found in kept.items():
+        if before != (arm, found):
+            shown = (show(found.get(name)) for name in columns)
+            rows.append((arm, f"{progress:.0%}", *shown))
+        before = arm, found
+    return Table(
+        "Composition of sampled batches: share of draws from the highest and lowest tenth by "
+        "activity and from the noisiest fifth, Spearman of activity and noise, share of rows drawn "
+        "at all, SD of the top share over batches, difference of activity and noise in rows 2i and "
+        "2i + 1",
+        ("first arm with it", "from", *(name.replace("_", " ") for name in columns)),
         tuple(rows),
     )
 
@@ -195,7 +253,7 @@ def _injection(campaign: Campaign) -> Table:
                 else f"{signed(gain)} {_interval(row, 'difference_low', 'difference_high')}"
             )
             mean = f"{number(row['value'])} {_interval(row, 'ci_low', 'ci_high')}"
-            seeds = _count(row["seeds"])
+            seeds = count_of(row["seeds"])
             rows.append((row["arm"], name, f"{row['level']:g}", seeds, mean, shown))
     return Table(
         "Injected noise: Spearman by level, and the difference to the baseline at that level",
@@ -207,10 +265,6 @@ def _injection(campaign: Campaign) -> Table:
 def _interval(row: Mapping[str, Any], low: str, high: str) -> str:
     ends = (np.nan if row[name] is None else row[name] for name in (low, high))
     return interval(*ends)
-
-
-def _count(seeds: int | Sequence[int]) -> int:
-    return seeds if isinstance(seeds, int) else len(seeds)
 
 
 def _from_records(title: str, records: Iterable[Mapping[str, Any]]) -> Table:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.evaluation.metrics import LEVEL
-from training.report.campaign import Arm, Campaign, challenge
-from training.report.claims import SEED_SD, SINGLE_SEED_NOISE
+from training.report.campaign import Arm, Campaign, Cell, challenge
+from training.report.claims import SEED_SD, SINGLE_SEED_NOISE, TWO_SINGLE_RUNS
 from training.report.statements import interval, number, p_text, relative, share, signed
 
 MEASURE = challenge("spearman")
+_KEYS = ("split", "metric", "element")
 _CLASSES = {
     "spearman": "",
     "spearman_high": " (high confidence)",
@@ -138,8 +139,18 @@ def _cell(win: Mapping[str, Any]) -> str:
 
 def _exploratory(campaign: Campaign) -> str:
     single = sum(arm.is_exploratory for arm in campaign.others)
+    ours = next(
+        (r["value"] for r in campaign.analysis["seed_sd"] if Cell(*map(r.get, _KEYS)) == MEASURE),
+        None,
+    )
+    here = (
+        ""
+        if ours is None
+        else f"; here the pooled SD is {number(ours)}, and two single runs of one arm differ by up "
+        f"to {number(TWO_SINGLE_RUNS * ours)} in 95 % of cases"
+    )
     return (
         f"Arms with fewer seeds, {single} so far, are exploratory: a difference below "
         f"{SINGLE_SEED_NOISE} between two single runs is within the published seed noise "
-        f"(SD {SEED_SD:.3f})."
+        f"(SD {SEED_SD:.3f}){here}."
     )

@@ -15,12 +15,12 @@ from tests.training.campaign.tiny import TINY
 from tests.training.toy_cagi5 import write_cagi5
 from tests.training.toy_table import toy_table
 from training.batches import assays_of, training_scale
-from training.campaign import analysis
+from training.campaign import analysis, scoring
 from training.campaign.analysis import analyse
 from training.campaign.data import campaign_table, held_out_rows
 from training.campaign.plan import plan
 from training.campaign.predict import Predictions
-from training.campaign.records import RecordError, write_record
+from training.campaign.records import Record, RecordError, read_record, write_record
 from training.campaign.scoring import COLUMNS
 from training.datasets.table import load_table, table_digest
 
@@ -161,6 +161,18 @@ def test_facts_of_a_run(found):
         "best_validation": 0.6,
         "last_validation": 0.5,
     }
+
+
+def test_a_run_whose_output_stayed_constant_has_no_best_epoch(campaign):
+    record = read_record(campaign.records / "mse/42")
+    lines = [{"epoch": 0, "pearson": math.nan}, {"epoch": 1, "pearson": math.nan}]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Record, "history", lambda self: lines)
+        facts = scoring._facts(record)
+        assert math.isnan(facts["best_epoch"])
+        assert math.isnan(facts["best_validation"])
+        lines[1]["pearson"] = 0.2
+        assert scoring._facts(record)["best_epoch"] == 2
 
 
 def test_each_run_leaves_its_look_in_the_log_and_the_same_bytes(campaign, found):

@@ -130,6 +130,21 @@ def test_the_mean_is_over_assays_and_is_unweighted():
         assert found[Measure(TEST, metric, MEAN)].value == pytest.approx(np.mean(of_assays))
 
 
+def test_assays_that_share_clusters_are_resampled_together():
+    # Apart, the mean of two assays of the same sequences had an interval narrower by sqrt(2).
+    first = TABLE[TABLE["assay"] == ASSAYS[0]]
+    table = pd.concat([first, first.assign(assay=ASSAYS[1])], ignore_index=True)
+    labels = held_out(table, draws=DRAWS, seed=0)
+    rows = (held_out_rows(TABLE, "test")["assay"] == ASSAYS[0]).to_numpy()
+    parts = {name: getattr(predictions(), name) for name in Predictions.__dataclass_fields__}
+    for name in ("test_mu", "test_log_var", "validation_mu", "validation_log_var"):
+        parts[name] = np.tile(parts[name][rows], 2)
+    found = held_out_metrics(Predictions(**parts), labels)
+    one, both = (found[Measure(TEST, "spearman", e)].draws for e in (ASSAYS[0], MEAN))
+    np.testing.assert_allclose(both, one)
+    assert one.std() > 0
+
+
 def test_intervals_hold_the_value_and_calibration_has_none():
     found = held_out_metrics(predictions(), LABELS)
     for measure, sample in found.items():

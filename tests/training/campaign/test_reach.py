@@ -10,6 +10,7 @@ from tests.training.campaign.tiny import TINY
 from tests.training.toy_table import toy_table
 from training.campaign.data import campaign_table
 from training.campaign.reach import batches, ceilings, pair_weights
+from training.samplers.quantile import STAGES
 from training.trainer import split
 from training.zoo import campaign, forms
 
@@ -39,6 +40,10 @@ def test_each_sampler_is_shown_beside_a_shuffle(data):
     assert set(rows["sampler"]) == samplers
     by_noise = rows[(rows["arm"] == "quantile_noise") & (rows["statistic"] == "noisy")]
     assert (by_noise["value"] < by_noise["shuffled"]).all()
+    # Every stage of the curriculum is looked at: the finer the bins, the more of the tails.
+    stages = rows[(rows["arm"] == "quantile_curriculum") & (rows["statistic"] == "top")]
+    assert len(set(stages["progress"])) == len(STAGES)
+    assert stages.sort_values("progress")["value"].iloc[0] < stages["value"].max() - 0.05
     hard = rows[(rows["arm"] == "hard_negative") & (rows["statistic"] == "pair_gap")]
     assert (hard["value"] < 0.7 * hard["shuffled"]).all()
 

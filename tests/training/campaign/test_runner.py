@@ -20,6 +20,7 @@ from training.campaign.plan import plan, select
 from training.campaign.records import RecordError, read_record
 from training.campaign.runner import pending, run_campaign, start
 from training.campaign.status import status
+from training.datasets.sources import DataError
 from training.losses.regression import MaskedMSE
 from training.recipe import Recipe
 
@@ -169,6 +170,7 @@ def test_a_record_of_a_changed_recipe_is_refused_and_does_not_count(undisturbed)
 
 def test_one_campaign_at_a_time(tmp_path):
     here = places(tmp_path)
+    recipe = Recipe("broken", TINY.network(MeanHeads()), Diverging(), optim=TINY.optim)
 
     def again(outcome, left, seconds):
         with pytest.raises(RecordError, match="another campaign"):
@@ -176,6 +178,15 @@ def test_one_campaign_at_a_time(tmp_path):
         seen.append(outcome.error)
 
     seen = []
-    broken = dataclasses.replace(here, table=tmp_path / "absent.parquet")
-    run_campaign(two_runs()[:1], broken, n_lanes=1, on_done=again)
-    assert "exit code 1" in seen[0]  # the table could not be read, three times
+    run_campaign([dataclasses.replace(two_runs()[0], recipe=recipe)], here, on_done=again)
+    assert "DivergedError" in seen[0]
+
+
+@pytest.mark.parametrize("missing", ["table", "data"])
+def test_a_missing_file_ends_the_campaign_and_fails_no_run(tmp_path, missing):
+    # Lane after lane used to end with it, and every run was recorded as failed.
+    here = places(tmp_path)
+    broken = dataclasses.replace(here, **{missing: tmp_path / "absent"})
+    with pytest.raises((DataError, FileNotFoundError), match="absent"):
+        run_campaign(two_runs(), broken, n_lanes=1)
+    assert not here.records.exists()

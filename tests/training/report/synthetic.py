@@ -162,7 +162,10 @@ def _metrics(run: dict[str, Any], plan: Plan) -> Iterator[dict[str, Any]]:
             values |= {"sigma_spearman": 0.25 + noise, "sigma_given_activity": 0.2 + noise}
         for metric, value in values.items():
             yield row("test", metric, assay, value, 0.02)
+    for place, split in enumerate(("challenge_plus", "challenge_minus", "challenge_cell")):
+        yield row(split, "spearman", MATCHED, 0.2 + shift + 0.01 * place, 0.05)
     yield row("run", "epochs", "run", 8, np.nan)
+    yield row("run", "parameters", "run", 50123, np.nan)
 
 
 def _analysis(rows: pd.DataFrame, plan: Plan) -> dict[str, Any]:
@@ -221,12 +224,16 @@ def _analysis(rows: pd.DataFrame, plan: Plan) -> dict[str, Any]:
              "ci_high": 0.78, "attainable": 0.93},
         ],
         "pair_weights": [
-            {"arm": "rank_stability", "assay": ASSAYS[0], "scale": "relative", "noise_k": 1.0,
-             "cv": 0.61, "p05": 0.2, "p50": 1.0, "p95": 1.7},
+            {"arm": "rank_stability", "scale": "relative", "noise_k": 1.0,
+             "n_pairs": 9000, "sd": 0.61, "low": 0.2, "median": 1.0, "high": 1.7,
+             "effective_share": 0.73},
         ],
         "batches": [
-            {"sampler": "QuantileStratified", "arm": "quantile_noise", "statistic": "tails",
-             "value": 0.31, "shuffled": 0.2},
+            {"arm": arm, "sampler": "QuantileStratified()", "progress": progress,
+             "statistic": statistic, "value": value, "shuffled": 0.1}
+            for arm, later in (("quantile_noise", 0.3), ("quantile_curriculum", 0.4))
+            for progress, value in ((0.0, 0.3), (0.125, later))
+            for statistic in ("top", "bottom")
         ],
         "verdict": _verdict(arms, plan),
     }  # fmt: skip

@@ -1,22 +1,24 @@
 """Figures: legible, the same baseline everywhere, the same bytes twice, whole with gaps."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy import stats
 
 from tests.training.report.synthetic import Plan, write_campaign
 from training.datasets.sources import DataError
-from training.report.campaign import Campaign, challenge
+from training.report.campaign import Campaign, Mean, challenge
 from training.report.drawing import Panel, baseline_band, spread, swarm
 from training.report.figures_family import BY_FAMILY
-from training.report.figures_ranked import best_arms
+from training.report.figures_ranked import best_arms, by_class
 from training.report.figures_scatter import GAP, TEST_AGAINST_CAGI5
 from training.report.figures_summary import SUMMARY, fixed_model
 from training.report.page import PLATES
@@ -168,6 +170,35 @@ def test_fixed_model_is_not_our_best(campaign: Campaign) -> None:
     assert arm is not None
     assert "DH7" in arm.aliases
     assert arm is not campaign.ranked(challenge("spearman"))[0]
+
+
+def test_no_other_model_takes_the_place_of_the_fixed_one(tmp_path: Path) -> None:
+    # The caption names DH7; before it had finished, another arm was drawn under that name.
+    assert fixed_model(Campaign.read(write_campaign(tmp_path, Plan(finished=0.2)))) is None
+
+
+def test_classes_of_near_values_have_names_apart(campaign: Campaign) -> None:
+    means = dict(campaign.baseline.means)
+    for suffix, value in {"": 0.36, "_high": 0.365, "_low": 0.362}.items():
+        means[challenge(f"spearman{suffix}")] = Mean(value, 0.01, value - 0.04, value + 0.04)
+    close = replace(campaign, arms=(replace(campaign.baseline, means=means),))
+    panel = by_class("spearman", 10, height=5.0)
+    figure = drawn(panel, close)
+    boxes = [
+        text.get_window_extent()
+        for text in figure.findobj(Text)
+        if text.get_text() in {"all", "high", "low"}
+    ]
+    assert len(boxes) == 3
+    # Nor do the bars of a row hide each other.
+    bars = [y for lines in figure.findobj(LineCollection) for y, _ in _ends(lines)]
+    assert len(set(bars)) == len(bars) == 3
+    for first, second in combinations(boxes, 2):
+        assert not first.overlaps(second)
+
+
+def _ends(lines: LineCollection) -> list[tuple[float, float]]:
+    return [(float(segment[0, 1]), float(segment[1, 1])) for segment in lines.get_segments()]
 
 
 def test_families_differ_in_colour_and_in_shape() -> None:

@@ -126,6 +126,43 @@ def test_numbers_are_those_of_the_table(page: ET.Element, campaign: Campaign) ->
             assert cells[4] == f"{values.mean() - base:+.3f}"
 
 
+def cells(page: ET.Element, title: str) -> dict[str, list[list[str]]]:
+    """Rows of the table whose title begins so, by their first cell."""
+    tables = {words(t[0]): t for t in page.findall(f".//{XHTML}table")}
+    table = next(t for name, t in tables.items() if name.startswith(title))
+    found: dict[str, list[list[str]]] = {}
+    for row in table.findall(f"{XHTML}tbody/{XHTML}tr"):
+        head, *rest = (words(cell) for cell in row)
+        found.setdefault(head, []).append(rest)
+    return found
+
+
+def test_other_scorings_stand_beside_the_one_that_is_used(
+    page: ET.Element, campaign: Campaign
+) -> None:
+    shown = cells(page, "CAGI5 Spearman, mean of four, by how variants are scored")
+    assert set(shown) == {"mse", *(arm.name for arm in campaign.representatives)}
+    rows = campaign.rows.query("arm == 'dh7' and metric == 'spearman' and level == 0")
+    splits = ("challenge", "challenge_plus", "challenge_minus", "challenge_cell")
+    means = [
+        rows.query("split == @split and element == 'K562-matched (4)'")["value"].mean()
+        for split in splits
+    ]
+    assert [cell.split()[0] for cell in shown["dh7"][0][1:]] == [f"{mean:.3f}" for mean in means]
+
+
+def test_batches_have_a_row_for_each_stage_that_differs(page: ET.Element) -> None:
+    shown = cells(page, "Composition of sampled batches")
+    assert shown["shuffled"] == [["-", "0.100", "0.100"]]
+    assert shown["quantile_noise"] == [["0%", "0.300", "0.300"]]
+    assert shown["quantile_curriculum"] == [["0%", "0.300", "0.300"], ["12%", "0.400", "0.400"]]
+
+
+def test_says_what_was_trained_and_on_what(page: ET.Element) -> None:
+    assert "Networks of 50,123 parameters (the baseline's) learn from 3 assays" in words(page)
+    assert "their MSE baseline reached 0.386 on the same variants" in words(page)
+
+
 def test_counts_are_printed(page: ET.Element) -> None:
     assert "50 of 50 finished; baseline seeds 5 of 5; extra seeds 16 of 16;" in words(page)
 

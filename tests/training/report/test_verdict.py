@@ -6,7 +6,7 @@ import pytest
 
 from tests.training.report.synthetic import Plan, write_campaign
 from training.report.campaign import Campaign, challenge
-from training.report.claims import CLAIMS, SEED_SD, SINGLE_SEED_NOISE
+from training.report.claims import CLAIMS, SEED_SD, SINGLE_SEED_NOISE, TWO_SINGLE_RUNS
 from training.report.statements import NOT_YET, STATEMENTS, injected, p_text, relative, share
 from training.report.verdict import verdict
 
@@ -61,7 +61,10 @@ def test_single_seeds_are_called_exploratory(campaign: Campaign) -> None:
         f"Arms with fewer seeds, {len(few)} so far, are exploratory"
         in verdict(campaign).sentences[-1]
     )
-    assert pytest.approx(1.96 * 2**0.5 * SEED_SD, abs=0.005) == SINGLE_SEED_NOISE
+    assert pytest.approx(TWO_SINGLE_RUNS * SEED_SD, abs=0.005) == SINGLE_SEED_NOISE
+    # Our own seed noise beside the published one; 1.96 sqrt(2) 0.012 = 0.033.
+    assert "here the pooled SD is 0.012" in verdict(campaign).sentences[-1]
+    assert "differ by up to 0.033 in 95 % of cases" in verdict(campaign).sentences[-1]
 
 
 def test_published_arithmetic() -> None:
@@ -93,7 +96,7 @@ def test_statements_are_computed(campaign: Campaign) -> None:
     negative = int((raw["value"] < 0).sum())
     assert f"{negative} of {len(raw)} raw" in STATEMENTS["noise"](campaign)
     assert "exploratory" in STATEMENTS["pearson"](campaign)  # DH8 has one seed
-    assert "test, level 0.5: " in injected(campaign)
+    assert "with 1 seed an arm and so exploratory: test, level 0.5: " in injected(campaign)
 
 
 def test_share_of_a_baseline_below_zero_is_not_given() -> None:
