@@ -71,9 +71,10 @@ TRAINING_MAY_IMPORT = {
     "datasets": {"assays", "datasets"},
     "evaluation": {"assays", "datasets", "evaluation"},
     "architectures": {"assays", "architectures"},
-    "losses": {"architectures"},
-    "samplers": set(),
+    "losses": {"architectures", "losses"},
+    "samplers": {"samplers"},
     "card": {"evaluation"},
+    "report": {"datasets", "evaluation", "report"},
 }
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
 

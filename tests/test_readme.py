@@ -10,9 +10,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import typer
 from fastapi.testclient import TestClient
+from numpy.typing import NDArray
 
 import service.cli
 import training.cli
@@ -21,7 +24,13 @@ from service.errors import Status
 from service.fields import EFFECT_FIELDS
 from service.registry import Registry, default_models_dir
 from service.settings import ENV_PREFIX, Settings, load_settings
-from training.zoo import ZOO
+from tests.training.toy_table import toy_table
+from training.architectures.heads import Prediction
+from training.campaign.plan import SUITES, plan
+from training.losses.base import Batch, masked_mean
+from training.samplers import Labels
+from training.trainer import split
+from training.zoo import PRESETS, ZOO
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -119,10 +128,35 @@ def test_files_on_the_page_exist() -> None:
 
 def test_the_recipe_on_the_page_is_one_that_the_zoo_would_take() -> None:
     [line] = [block for block in blocks("python") if block.startswith("Recipe(")]
+    [classes] = [block for block in blocks("python") if block.startswith("@dataclass")]
     namespace = dict(vars(sys.modules["training.zoo"]))
+    namespace |= {"Prediction": Prediction, "Batch": Batch, "masked_mean": masked_mean}
+    namespace |= {"Labels": Labels, "torch": torch, "Tensor": torch.Tensor}
+    namespace |= {"np": np, "NDArray": NDArray}
+    namespace |= {"huber_loss": torch.nn.functional.huber_loss, "Generator": np.random.Generator}
+    exec(classes, namespace)
     recipe = eval(line, namespace)
     assert recipe.name not in ZOO
     assert recipe.fingerprint not in {known.fingerprint for known in ZOO.values()}
+    # And what the new classes compute is what their lines say.
+    labels = Labels(
+        np.zeros((4, 1), np.float32), np.array([[3.0], [1.0], [2.0], [4.0]], np.float32)
+    )
+    rows = recipe.sampler.epoch(labels, batch_size=2, progress=0.0, rng=np.random.default_rng(0))
+    assert sorted(rows.tolist()) == [1, 1, 2, 2]
+    train = split(toy_table(20))[0]
+    batch = train.batch(np.arange(8), np.zeros(8, dtype=bool))
+    mu = torch.zeros(8, len(train.assays))
+    (loss,) = recipe.loss.terms(Prediction(mu, None, mu), batch).values()
+    y = batch.activity[~torch.isnan(batch.activity)].abs()
+    expected = torch.where(y < 0.5, y**2 / 2, 0.5 * (y - 0.25)).mean()
+    torch.testing.assert_close(loss, expected)
+
+
+def test_the_campaign_on_the_page_is_the_one_that_is_planned() -> None:
+    shown = re.findall(r"^\| `(\w+)` \| (\d+) \|", README, flags=re.MULTILINE)
+    planned = [run.suite for run in plan(PRESETS["cpu"])]
+    assert shown == [(suite, str(planned.count(suite))) for suite in SUITES]
 
 
 @pytest.fixture
@@ -168,7 +202,9 @@ def test_the_http_request_gets_the_answer_that_the_page_tells_of(workspace: Path
 
 
 def test_the_python_example_runs(workspace: Path) -> None:
-    [code] = [block for block in blocks("python") if not block.startswith("Recipe(")]
+    [code] = [
+        block for block in blocks("python") if not block.startswith(("Recipe(", "@dataclass"))
+    ]
     command = [sys.executable, "-W", "error", "-c", code]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -16,8 +16,8 @@ from torch.utils.data import IterableDataset
 
 from training.assays import ASSAY_BY_NAME, ASSAYS, WINDOW, Assay, window_codes
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
-from training.losses import Batch
-from training.samplers import Sampler
+from training.losses.base import Batch
+from training.samplers.base import Labels, Sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,9 @@ class LabelledSequences:
       reverse_codes: the same with the insert reverse-complemented between its flanks.
       activity: (n, A) float32, NaN where not measured.
       variance: (n, A) float32 shrunk replicate variance, NaN where not measured.
+      typical: (A,) float32 median variance of the assay in the training folds, NaN where no
+        replicates tell.
+      sd: (A,) float32 log2 units in one standardised unit.
       replicated: (A,) True for assays with replicates.
     """
 
@@ -51,20 +54,32 @@ class LabelledSequences:
     reverse_codes: NDArray[np.uint8]
     activity: NDArray[np.float32]
     variance: NDArray[np.float32]
+    typical: NDArray[np.float32]
+    sd: NDArray[np.float32]
     replicated: NDArray[np.bool_]
+
+    @property
+    def noise(self) -> NDArray[np.float32]:
+        """(n, A) variance over what is typical of its assay, NaN where not measured."""
+        return _relative(self.variance, self.typical)
 
     def __len__(self) -> int:
         """Number of constructs n."""
         return len(self.codes)
 
-    def batch(self, rows: NDArray[np.int64], reverse: NDArray[np.bool_]) -> Batch:
+    def batch(
+        self, rows: NDArray[np.int64], reverse: NDArray[np.bool_], progress: float = 0.0
+    ) -> Batch:
         """The rows as one batch; those marked `reverse` in the other orientation."""
         codes = np.where(reverse[:, None], self.reverse_codes[rows], self.codes[rows])
         return Batch(
             codes=torch.from_numpy(codes),
             activity=torch.from_numpy(self.activity[rows]),
             variance=torch.from_numpy(self.variance[rows]),
+            noise=torch.from_numpy(_relative(self.variance[rows], self.typical)),
+            sd=torch.from_numpy(self.sd),
             replicated=torch.from_numpy(self.replicated),
+            progress=torch.tensor(progress, dtype=torch.float32),
         )
 
 
@@ -80,6 +95,22 @@ def assays_of(table: pd.DataFrame) -> tuple[Assay, ...]:
     return tuple(assay for assay in ASSAYS if assay.name in present)
 
 
+def _relative(variance: NDArray[np.float32], typical: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Where half of an assay's variances are 0, none is typical: NaN or infinite, no warning.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative: NDArray[np.float32] = variance / typical
+    return relative
+
+
+def typical_variance(variance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Median of each assay's known variances: (n, A) -> (A,), NaN where none is known."""
+    known = ~np.isnan(variance)
+    return np.array(
+        [np.median(v[k]) if k.any() else np.nan for v, k in zip(variance.T, known.T, strict=True)],
+        dtype=np.float32,
+    )
+
+
 def training_scale(table: pd.DataFrame, assays: Sequence[Assay]) -> Scale:
     """Mean and SD of each assay's activities in the training folds."""
     train = table[~table["fold"].isin([TEST_FOLD, VALIDATION_FOLD])]
@@ -88,8 +119,18 @@ def training_scale(table: pd.DataFrame, assays: Sequence[Assay]) -> Scale:
     return Scale(grouped["mean"].to_numpy(np.float64), grouped["std"].to_numpy(np.float64))
 
 
+def construct_index(table: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
+    """Number the distinct constructs of a table: (each row's construct, how many there are)."""
+    flanks = table["assay"].map(lambda name: "-".join(ASSAY_BY_NAME[name].flanks))
+    row, construct = pd.factorize(table["sequence"] + ":" + flanks, sort=True)
+    return row.astype(np.int64), len(construct)
+
+
 def labelled_sequences(
-    table: pd.DataFrame, assays: Sequence[Assay], scale: Scale
+    table: pd.DataFrame,
+    assays: Sequence[Assay],
+    scale: Scale,
+    typical: NDArray[np.float32] | None = None,
 ) -> LabelledSequences:
     """Pivot a table (or some of its folds) into constructs with label vectors.
 
@@ -100,14 +141,14 @@ def labelled_sequences(
       table: rows of the assay table; `(sequence, assay)` is unique.
       assays: columns wanted, in order.
       scale: of the training folds, whichever folds `table` holds.
+      typical: (A,) median variances of the training folds on the standardised scale; None takes
+        those of `table`.
     """
     order = {assay.name: column for column, assay in enumerate(assays)}
     table = table[table["assay"].isin(order)]
-    flanks = table["assay"].map(lambda name: "-".join(ASSAY_BY_NAME[name].flanks))
-    key = table["sequence"] + ":" + flanks
-    row, construct = pd.factorize(key, sort=True)
+    row, n_constructs = construct_index(table)
     column = table["assay"].map(order).to_numpy()
-    shape = (len(construct), len(assays))
+    shape = (n_constructs, len(assays))
     activity = np.full(shape, np.nan, dtype=np.float32)
     variance = np.full(shape, np.nan, dtype=np.float32)
     sd = scale.sd[column]
@@ -116,7 +157,7 @@ def labelled_sequences(
     first = table.groupby(row).first()
     oriented = []
     for reverse in (False, True):
-        codes = np.empty((len(construct), WINDOW), dtype=np.uint8)
+        codes = np.empty((n_constructs, WINDOW), dtype=np.uint8)
         for flank, rows in first.groupby(first["assay"].map(lambda a: ASSAY_BY_NAME[a].flanks)):
             codes[rows.index.to_numpy()] = window_codes(
                 rows["sequence"].tolist(), flank, reverse=reverse
@@ -133,6 +174,8 @@ def labelled_sequences(
         reverse_codes=oriented[1],
         activity=activity,
         variance=variance,
+        typical=typical_variance(variance) if typical is None else typical,
+        sd=scale.sd.astype(np.float32),
         replicated=(replicated > 0).to_numpy(copy=True),  # torch wants it writable
     )
 
@@ -141,14 +184,27 @@ class EpochBatches(IterableDataset[Batch]):
     """Batches of one epoch after another; each epoch depends on (seed, epoch) alone.
 
     That is what lets a resumed run see the very batches an undisturbed one would have seen.
+
+    Args:
+      data: rows to draw from.
+      sampler: which of them make an epoch.
+      batch_size: rows a batch.
+      seed: of order and orientation.
+      epochs: of the whole run, which `progress` is a share of.
     """
 
     def __init__(
-        self, data: LabelledSequences, sampler: Sampler, batch_size: int, seed: int
+        self,
+        data: LabelledSequences,
+        sampler: Sampler,
+        batch_size: int,
+        seed: int,
+        epochs: int = 1,
     ) -> None:
         super().__init__()
         self.data, self.sampler, self.batch_size, self.seed = data, sampler, batch_size, seed
-        self.epoch = 0
+        self.epochs, self.epoch = epochs, 0
+        self.labels = Labels(data.activity, data.noise)
 
     def __len__(self) -> int:
         """Batches an epoch; a last one of fewer than `batch_size` rows is left out."""
@@ -157,7 +213,10 @@ class EpochBatches(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         """The batches of `self.epoch`, reverse-complemented with probability 1/2 each row."""
         rng = np.random.default_rng([self.seed, self.epoch])
-        order = self.sampler.epoch(len(self.data), self.epoch, rng)
+        progress = self.epoch / self.epochs
+        order = self.sampler.epoch(
+            self.labels, batch_size=self.batch_size, progress=progress, rng=rng
+        )
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             rows = order[start : start + self.batch_size]
-            yield self.data.batch(rows, rng.random(len(rows)) < 0.5)
+            yield self.data.batch(rows, rng.random(len(rows)) < 0.5, progress)

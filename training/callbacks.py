@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import cast
 
@@ -33,10 +34,17 @@ class EpochSeed(Callback):
 
 
 class History(Callback):
-    """After each epoch: validation correlation of the averaged weights, one JSON line."""
+    """After each epoch, one JSON line: losses, validation correlation of the averages, seconds."""
 
     def __init__(self, path: Path, averaging: EMAWeightAveraging, data: LabelledSequences) -> None:
         self.path, self.averaging, self.data = path, averaging, data
+        self.begun = 0.0
+
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Note the time."""
+        self.begun = time.monotonic()
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -54,5 +62,16 @@ class History(Callback):
             seen = ~np.isnan(y)
             if seen.sum() > 2:
                 row[f"pearson_{assay.name}"] = float(np.corrcoef(mu[seen, column], y[seen])[0, 1])
-        with self.path.open("a") as lines:
-            lines.write(json.dumps(row) + "\n")
+        row["seconds"] = round(time.monotonic() - self.begun, 2)
+        # Rewritten whole: a run killed between this line and its checkpoint repeats the epoch.
+        earlier = read_history(self.path)[: trainer.current_epoch]
+        partial = self.path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(line) + "\n" for line in [*earlier, row]))
+        partial.rename(self.path)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """What `History` wrote of each epoch of a cycle; empty before the first."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]

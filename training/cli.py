@@ -12,6 +12,7 @@ from rich.console import Console
 
 from service.errors import ServiceError
 from service.registry import Registry, default_models_dir
+from training.campaign.command import campaign, recipes
 from training.card import update_calibration, update_headline, update_metrics
 from training.datasets.sources import DataError
 from training.datasets.table import (
@@ -21,8 +22,8 @@ from training.datasets.table import (
     load_table,
     require_digest,
 )
-from training.evaluation.report import Cell, Table
 from training.recipe import Recipe
+from training.report import command as report_command
 from training.zoo import ZOO
 
 app = typer.Typer(
@@ -30,6 +31,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command()(recipes)
+app.command()(campaign)
+app.command()(report_command.report)
 RUNS = Path("build/runs")
 
 Data = Annotated[
@@ -94,18 +98,6 @@ def data(
     built.save(table)
     typer.echo(describe(built))
     typer.echo(f"{len(built.frame):,} rows written to {table}")
-
-
-@app.command()
-def recipes() -> None:
-    """List the zoo: every recipe with its fingerprint and seeds."""
-    columns = ("recipe", "trunk", "heads", "loss", "sampler", "seeds", "fingerprint")
-    rows: list[tuple[Cell, ...]] = []
-    for recipe in ZOO.values():
-        parts = (recipe.architecture.trunk, recipe.architecture.heads, recipe.loss, recipe.sampler)
-        kinds = [type(part).__name__ for part in parts]
-        rows.append((recipe.name, *kinds, ", ".join(map(str, recipe.seeds)), recipe.fingerprint))
-    typer.echo(Table("Zoo", columns, tuple(rows)).to_markdown())
 
 
 @app.command()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from training.architectures.network import NetworkModule
 from training.assays import ASSAY_BY_NAME, Assay
 from training.batches import Scale
+from training.recipe import Recipe
 from training.zoo import ZOO
 
 
@@ -70,16 +71,20 @@ def save_member(member: Member, path: Path) -> None:
     partial.rename(path)
 
 
-def load_member(path: Path) -> Member:
+def load_member(path: Path, recipes: Mapping[str, Recipe] = ZOO) -> Member:
     """Read a member and rebuild its network.
 
+    Args:
+      path: of its file.
+      recipes: by name, the member's among them.
+
     Raises:
-      MemberError: its recipe is not in the zoo, or has changed since it was trained.
+      MemberError: its recipe is not there, or has changed since it was trained.
     """
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-    recipe = ZOO.get(metadata["recipe"])
+    recipe = recipes.get(metadata["recipe"])
     if recipe is None:
         raise MemberError(f"{path}: no recipe is named {metadata['recipe']}")
     if recipe.fingerprint != metadata["fingerprint"]:

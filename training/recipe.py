@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 from training.architectures.network import Network
-from training.losses import Loss, MaskedMSE
+from training.losses.base import Loss
+from training.losses.regression import MaskedMSE
 from training.samplers import Sampler, Shuffled
 
 
@@ -76,10 +77,14 @@ class Recipe:
         weights are taken over, and heads that it lacks start fresh in the second cycle. So two
         recipes differ only after a common past.
       seeds: of the members.
+      family: of strategies, in reports.
+      aliases: what the published study calls its runs, one for each of the first seeds; an `=`
+        joins two ids under which it ran the same thing.
 
     Raises:
       RecipeError: the loss needs a variance head that the architecture lacks, or the other way
-        round; there is no seed, or one twice; or the first cycle is not the one of `start`.
+        round; the loss needs pairs that the sampler does not mine; there is no seed, or one twice;
+        there are more aliases than seeds; or the first cycle is not the one of `start`.
     """
 
     name: str
@@ -89,6 +94,8 @@ class Recipe:
     optim: Optim = Optim()
     start: Recipe | None = None
     seeds: tuple[int, ...] = field(default=(42,), compare=False)
+    family: str = field(default="", compare=False)
+    aliases: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -97,6 +104,11 @@ class Recipe:
             raise RecipeError(f"{self.name}: {loss} needs a variance head; {heads} has none")
         if self.architecture.predicts_variance and not self.loss.needs_variance:
             raise RecipeError(f"{self.name}: {loss} gives the variance head of {heads} no gradient")
+        if self.loss.needs_pairs and not self.sampler.makes_pairs:
+            sampler = type(self.sampler).__name__
+            raise RecipeError(f"{self.name}: {loss} needs mined pairs; {sampler} makes none")
+        if len(self.aliases) > len(self.seeds):
+            raise RecipeError(f"{self.name}: {self.aliases} are more aliases than seeds")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise RecipeError(f"{self.name}: seeds must be distinct and at least one: {self.seeds}")
 

@@ -1,6 +1,6 @@
 """One recipe, one seed -> one member.
 
-`recipe + seed + table -> averaged weights`. Lightning runs the loop; this module adds what the
+`recipe + seed + table -> averaged weights`. Lightning runs the loop; around it stands what the
 study lacked: gradient clipping, averaged weights as the one stopping rule for every arm, an
 error instead of a NaN, and epochs that depend on (seed, epoch) alone, so that a run that was
 interrupted and resumed ends with the same weights as an undisturbed one.
@@ -9,22 +9,16 @@ interrupted and resumed ends with the same weights as an undisturbed one.
 from __future__ import annotations
 
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch.utils.data import DataLoader
 
 from training.architectures.network import NetworkModule
-from training.assays import Assay
 from training.batches import (
     EpochBatches,
     LabelledSequences,
@@ -33,60 +27,30 @@ from training.batches import (
     labelled_sequences,
     training_scale,
 )
-from training.callbacks import EpochSeed, History
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.table import table_digest
-from training.losses import Batch
+from training.fitting import quiet, run_cycles
 from training.members import Member, predict_constructs, save_member
-from training.recipe import Cycle, Recipe
+from training.recipe import Recipe
 
-CHECKPOINT, RUN = "last.ckpt", "run.json"
+RUN = "run.json"
 
 
 class RunError(ValueError):
     """A folder holds a run of another recipe, table, seed or number of threads."""
 
 
-class DivergedError(RuntimeError):
-    """The loss became NaN or infinite: the run is a failure, not a result."""
+@dataclass(frozen=True)
+class Variation:
+    """Training labels that differ from the table's.
 
+    Attributes:
+      name: ends the name of the run's folder, and is part of what the folder's run is.
+      change: training rows and seed -> the rows to train on.
+    """
 
-class _Module(lightning.LightningModule):
-    """The network with its loss and optimiser, as Lightning wants it."""
-
-    def __init__(
-        self, recipe: Recipe, cycle: Cycle, assays: tuple[Assay, ...], steps_per_epoch: int
-    ) -> None:
-        super().__init__()
-        self.recipe, self.cycle = recipe, cycle
-        self.steps = cycle.epochs * steps_per_epoch
-        self.network: NetworkModule = recipe.architecture.build(assays)
-
-    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        prediction = self.network(batch.codes)
-        terms = self.recipe.loss.terms(prediction, batch) | prediction.aux_losses
-        loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
-            values = {name: value.item() for name, value in terms.items()}
-            raise DivergedError(f"the loss is not finite at step {self.global_step}: {values}")
-        self.log_dict(terms, on_step=False, on_epoch=True, batch_size=len(batch.codes))
-        self.log(
-            "loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.codes)
-        )
-        return loss
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        cycle = self.cycle
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=cycle.lr, weight_decay=self.recipe.optim.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, cycle.lr, total_steps=self.steps, pct_start=cycle.warmup
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+    name: str
+    change: Callable[[LabelledSequences, int], LabelledSequences]
 
 
 def _residual_sd(member_network: NetworkModule, data: LabelledSequences) -> list[float]:
@@ -103,147 +67,9 @@ def split(
     scale = training_scale(table, assays)
     held_out = table["fold"].isin([TEST_FOLD, VALIDATION_FOLD])
     train = labelled_sequences(table[~held_out], assays, scale)
-    validation = labelled_sequences(table[table["fold"] == VALIDATION_FOLD], assays, scale)
+    validation_rows = table[table["fold"] == VALIDATION_FOLD]
+    validation = labelled_sequences(validation_rows, assays, scale, train.typical)
     return train, validation, scale
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's tips and its quarrels with its own dependencies off the terminal."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        for message in (
-            ".*LeafSpec.* is deprecated",
-            "Your `IterableDataset` has `__len__` defined",
-            "The number of training batches .* is smaller than the logging interval",
-            "Checkpoint directory .* exists and is not empty",
-        ):
-            warnings.filterwarnings("ignore", message=message)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
-
-
-def _finished(checkpoint: Path) -> tuple[int, dict[str, torch.Tensor]]:
-    """Epochs that a checkpoint holds (0 without one) and its averaged weights."""
-    if not checkpoint.exists():
-        return 0, {}
-    # Our own file, written by this trainer: it holds optimiser state, not only tensors.
-    held = torch.load(checkpoint, weights_only=False)
-    return int(held["epoch"]) + 1, held["state_dict"]
-
-
-def _fit(
-    module: _Module,
-    batches: EpochBatches,
-    validation: LabelledSequences,
-    folder: Path,
-    *,
-    first_epoch: int,
-    until: int,
-    progress: bool,
-) -> None:
-    """Run, or go on with, one cycle up to `until` epochs of it; the result is its checkpoint."""
-    checkpoint = folder / CHECKPOINT
-    optim = module.recipe.optim
-    averaging = EMAWeightAveraging(decay=optim.ema)
-    trainer = lightning.Trainer(
-        accelerator="auto",
-        devices=1,
-        max_epochs=until,
-        gradient_clip_val=optim.clip,
-        deterministic=True,
-        callbacks=[
-            averaging,
-            EpochSeed(batches, first_epoch),
-            History(folder / "history.jsonl", averaging, validation),
-            ModelCheckpoint(folder, filename=checkpoint.stem, enable_version_counter=False),
-        ],
-        logger=False,  # History writes what there is to say
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
-    trainer.fit(
-        module,
-        # A generator of its own: creating the iterator would otherwise draw from the global one,
-        # at another moment in a resumed run.
-        DataLoader(batches, batch_size=None, generator=torch.Generator()),
-        ckpt_path=str(checkpoint) if checkpoint.exists() else None,
-        weights_only=False,
-    )
-
-
-def _run_cycles(
-    recipe: Recipe,
-    batches: EpochBatches,
-    validation: LabelledSequences,
-    folders: Sequence[Path],
-    *,
-    epochs_left: int,
-    progress: bool,
-) -> NetworkModule | None:
-    """Run the cycles that are not finished, each in its folder; return the last averaged weights.
-
-    None if `epochs_left` ended before the cycles did.
-    """
-    weights: dict[str, torch.Tensor] = {}
-    first_epoch = 0
-    for number, (cycle, place) in enumerate(zip(recipe.optim.cycles, folders, strict=True)):
-        trained = recipe.start if number == 0 and recipe.start else recipe
-        torch.manual_seed(batches.seed)  # the same trunk whatever the heads
-        module = _Module(trained, cycle, batches.data.assays, len(batches))
-        if weights:
-            _take_over(module, weights)
-        finished, _ = _finished(place / CHECKPOINT)
-        until = min(cycle.epochs, finished + epochs_left)
-        if finished < until:
-            place.mkdir(parents=True, exist_ok=True)
-            _fit(
-                module,
-                batches,
-                validation,
-                place,
-                first_epoch=first_epoch,
-                until=until,
-                progress=progress,
-            )
-        if until < cycle.epochs:
-            return None
-        epochs_left -= until - finished
-        first_epoch += cycle.epochs
-        # Always by way of the file, so that a resumed run starts the next cycle from the same bits.
-        _, weights = _finished(place / CHECKPOINT)
-    fresh = module.network.state_dict()
-    module.load_state_dict(weights)
-    check_indices(fresh, module.network.state_dict())
-    return module.network.eval()
-
-
-def _take_over(module: _Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Load weights of an earlier cycle; heads that it lacked keep their fresh values.
-
-    Raises:
-      RuntimeError: anything else is missing, or something has no place.
-    """
-    missing, unexpected = module.load_state_dict(weights, strict=False)
-    if unexpected or any(not name.startswith("network.heads.") for name in missing):
-        raise RuntimeError(f"weights do not fit: missing {missing}, without a place {unexpected}")
-
-
-def check_indices(before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> None:
-    """Averaging passes through floating point and truncates: an index must have survived it.
-
-    Raises:
-      RuntimeError: an integer buffer other than a batch counter has changed.
-    """
-    for name, value in before.items():
-        counts = name.endswith("num_batches_tracked")
-        if not (value.is_floating_point() or counts or torch.equal(value, after[name])):
-            raise RuntimeError(f"weight averaging changed the indices {name}; choose another ema")
 
 
 def _claim(folder: Path, run: dict[str, str | int]) -> None:
@@ -265,6 +91,11 @@ def _claim(folder: Path, run: dict[str, str | int]) -> None:
         raise RunError(f"{folder} holds another run ({was}): remove it or name another folder")
 
 
+def run_folder(runs: Path, recipe: Recipe, seed: int, variation: Variation | None = None) -> Path:
+    """Folder of one run: `RUNS/RECIPE/SEED`, with the variation's name at its end."""
+    return runs / recipe.name / f"{seed}{'-' + variation.name if variation else ''}"
+
+
 def train_member(
     recipe: Recipe,
     seed: int,
@@ -274,6 +105,7 @@ def train_member(
     threads: int = 1,
     progress: bool = True,
     stop_after: int | None = None,
+    variation: Variation | None = None,
 ) -> Path | None:
     """Train one member, resuming from the last finished epoch if its folder holds one.
 
@@ -282,12 +114,13 @@ def train_member(
       seed: of initial weights, order, orientation and dropout. One seed gives one bit-identical
         run on the CPU at a given number of threads.
       table: the assay table with `fold` and `variance_shrunk`.
-      runs: folder of all runs. That of this one, `RECIPE/SEED`, gets a folder per cycle with
+      runs: folder of all runs. That of this one, `run_folder`, gets a folder per cycle with
         `history.jsonl` and `last.ckpt`, and at the end `member.safetensors`; the first cycle of a
         recipe with a `start` lies in the run of that recipe, and is trained there if need be.
       threads: of torch; part of what makes a run bit-identical.
       progress: show a progress bar.
       stop_after: end after this many epochs of this call, as if interrupted.
+      variation: other training labels than the table's.
 
     Returns:
       The member's file, or None when `stop_after` ended the call first.
@@ -299,25 +132,31 @@ def train_member(
     digest = table_digest(table)
     for claimed in [recipe, *filter(None, [recipe.start])]:
         run = {"fingerprint": claimed.fingerprint, "data_digest": digest}
-        _claim(runs / claimed.name / str(seed), {**run, "seed": seed, "threads": threads})
-    folder = runs / recipe.name / str(seed)
+        run |= {"variation": variation.name} if variation else {}
+        _claim(
+            run_folder(runs, claimed, seed, variation), {**run, "seed": seed, "threads": threads}
+        )
+    folder = run_folder(runs, recipe, seed, variation)
     folders = [folder / f"cycle{number}" for number in range(len(recipe.optim.cycles))]
     if recipe.start:
-        folders[0] = runs / recipe.start.name / str(seed) / "cycle0"
+        folders[0] = run_folder(runs, recipe.start, seed, variation) / "cycle0"
     path = folder / "member.safetensors"
     if path.exists():
         return path
     torch.set_num_threads(threads)
-    with _quiet():
+    with quiet():
         lightning.seed_everything(seed, verbose=False)
         train, validation, scale = split(table)
-        batches = EpochBatches(train, recipe.sampler, recipe.optim.batch_size, seed)
-        network = _run_cycles(
+        if variation:
+            train = variation.change(train, seed)
+        optim = recipe.optim
+        batches = EpochBatches(train, recipe.sampler, optim.batch_size, seed, optim.epochs)
+        network = run_cycles(
             recipe,
             batches,
             validation,
             folders,
-            epochs_left=recipe.optim.epochs if stop_after is None else stop_after,
+            epochs_left=optim.epochs if stop_after is None else stop_after,
             progress=progress,
         )
     if network is None:

@@ -3,7 +3,7 @@
 from training.architectures.heads import MeanVarianceHeads
 from training.architectures.network import Network
 from training.architectures.trunks import Compact
-from training.losses import MeanVariance
+from training.losses.regression import MeanVariance
 from training.recipe import Cycle, Optim, Recipe
 
 SMALL = Recipe(

@@ -89,6 +89,39 @@ def test_no_label_of_a_held_out_fold_reaches_training():
     assert not inserts & {row.tobytes() for row in validation.codes}
 
 
+def test_noise_is_relative_to_what_is_typical_of_its_assay_in_training():
+    train, validation, scale = split(toy_table(200))
+    replicated = train.replicated
+    assert np.isnan(train.noise[:, ~replicated]).all()
+    np.testing.assert_allclose(np.nanmedian(train.noise[:, replicated], axis=0), 1, rtol=1e-6)
+    np.testing.assert_array_equal(validation.typical, train.typical)
+    louder = toy_table(200)
+    louder.loc[louder["fold"] == 1, "variance_shrunk"] *= 9
+    _, noisier, _ = split(louder)
+    np.testing.assert_allclose(noisier.noise, 9 * validation.noise, rtol=1e-5)
+    batch = train.batch(np.arange(7), np.zeros(7, dtype=bool), 0.25)
+    np.testing.assert_array_equal(batch.noise.numpy(), train.noise[:7])
+    assert batch.progress.item() == 0.25
+    np.testing.assert_allclose(batch.sd.numpy(), scale.sd, rtol=1e-6)
+
+
+def test_batches_tell_losses_and_samplers_how_much_of_the_run_is_over():
+    train, _, _ = split(toy_table(100))
+    seen = []
+
+    class Spy(Shuffled):
+        def epoch(self, labels, *, batch_size, progress, rng):
+            seen.append((progress, batch_size, len(labels)))
+            np.testing.assert_array_equal(labels.noise, train.noise)
+            return super().epoch(labels, batch_size=batch_size, progress=progress, rng=rng)
+
+    batches = EpochBatches(train, Spy(), 32, seed=1, epochs=4)
+    for number in range(4):
+        batches.epoch = number
+        assert {batch.progress.item() for batch in batches} == {number / 4}
+    assert seen == [(number / 4, 32, len(train)) for number in range(4)]
+
+
 def test_undeclared_assays_are_refused():
     table = toy_table(10)
     table["assay"] = "somebody_elses"

@@ -10,11 +10,18 @@ import torch
 from tests.training.small_recipe import SMALL
 from tests.training.toy_table import toy_table
 from training import members as members_module
+from training.architectures.factorized import Factorized
 from training.architectures.heads import MeanHeads
 from training.architectures.network import Network
+from training.callbacks import read_history
+from training.fitting import DivergedError, check_indices
+from training.losses.gating import AdaptiveNoiseGated
+from training.losses.pairs import HardPairs
+from training.losses.regression import MaskedMSE
 from training.members import MemberError, load_member, load_members, predict_constructs
 from training.recipe import Cycle, Optim, Recipe, RecipeError
-from training.trainer import DivergedError, RunError, check_indices, split, train_member
+from training.samplers import HardNegative, QuantileStratified
+from training.trainer import RunError, Variation, split, train_member
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +60,66 @@ def test_one_seed_is_one_result_however_often_the_run_was_interrupted(table, tra
     histories = sorted((tmp_path / "cut" / "small" / "1").glob("cycle*/history.jsonl"))
     lines = [line for history in histories for line in history.read_text().splitlines()]
     assert [json.loads(line)["epoch"] for line in lines] == [0, 1, 0]
+
+
+VARIED = [
+    # What a resumed run must find again: the stage of a curriculum, the ramp of a weight, mined
+    # pairs, the noise of a bottleneck and of labels.
+    (AdaptiveNoiseGated(), QuantileStratified(5, curriculum=True), SMALL.architecture),
+    (HardPairs(), HardNegative(), Network(SMALL.architecture.trunk, MeanHeads())),
+    (
+        MaskedMSE(),
+        QuantileStratified(),
+        Network(Factorized(8, vib_beta=0.1, gc_bins=10), MeanHeads()),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("loss", "sampler", "architecture"), VARIED, ids=lambda part: type(part).__name__
+)
+def test_every_kind_of_randomness_survives_an_interruption(
+    table, tmp_path, loss, sampler, architecture
+):
+    optim = dataclasses.replace(SMALL.optim, cycles=(Cycle(4, 5e-3),))
+    recipe = Recipe("small", architecture, loss, sampler, optim)
+    members_module.ZOO["small"] = recipe
+    louder = Variation(
+        "louder",
+        lambda data, seed: dataclasses.replace(
+            data,
+            activity=data.activity
+            + np.random.default_rng(seed).normal(0, 1, data.activity.shape).astype(np.float32),
+        ),
+    )
+    for variation in (None, louder) if isinstance(loss, HardPairs) else (None,):
+        whole = train_member(
+            recipe, 1, table, tmp_path / "whole", progress=False, variation=variation
+        )
+        for stop in (1, 2):
+            options = {"progress": False, "stop_after": stop, "variation": variation}
+            assert train_member(recipe, 1, table, tmp_path / "cut", **options) is None
+        resumed = train_member(
+            recipe, 1, table, tmp_path / "cut", progress=False, variation=variation
+        )
+        assert_same(weights(whole), weights(resumed))
+    if isinstance(loss, HardPairs):
+        clean = load_member(tmp_path / "whole" / "small" / "1" / "member.safetensors")
+        assert resumed.parent.name == "1-louder"
+        assert not torch.equal(
+            clean.network.state_dict()["heads.mean.weight"], weights(resumed)["heads.mean.weight"]
+        )
+
+
+def test_a_run_killed_between_history_and_checkpoint_tells_each_epoch_once(table, tmp_path):
+    assert train_member(SMALL, 1, table, tmp_path, progress=False, stop_after=1) is None
+    path = tmp_path / "small" / "1" / "cycle0" / "history.jsonl"
+    (line,) = path.read_text().splitlines()
+    path.write_text(f"{line}\n" + json.dumps(json.loads(line) | {"epoch": 1, "loss": -1}) + "\n")
+    train_member(SMALL, 1, table, tmp_path, progress=False)
+    history = read_history(path)
+    assert [row["epoch"] for row in history] == [0, 1]
+    assert history[1]["loss"] != -1
 
 
 def test_another_seed_is_another_result(table, trained, tmp_path):

@@ -34,9 +34,9 @@ class NetworkModule(nn.Module):
         """Predict every assay for (N, L) integer base codes."""
         # uint8 indices would be read as a mask, and ONNX Gather wants int64.
         one_hot = nn.functional.embedding(codes.long(), self.one_hot_table).transpose(1, 2)
-        features = self.trunk(one_hot.contiguous())
+        features, aux_losses = self.trunk(one_hot.contiguous())
         mu, log_var = self.heads(features)
-        return Prediction(mu=mu, log_var=log_var, embedding=features)
+        return Prediction(mu=mu, log_var=log_var, embedding=features, aux_losses=aux_losses)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Trunks: one-hot sequence -> features.
 
-`one_hot (N, 4, 230) -> features (N, D)`. Each trunk is a frozen dataclass of hyper-parameters
-with a `build`; a new one is one dataclass and one module here.
+`one_hot (N, 4, 230) -> features (N, D), aux losses`. Each trunk is a frozen dataclass of
+hyper-parameters with a `build`; a new one is one dataclass and one module.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ class Trunk:
         raise NotImplementedError
 
     def build(self) -> nn.Module:
-        """A fresh module mapping one-hot (N, 4, L) to features (N, D)."""
+        """A fresh module: one-hot (N, 4, L) -> features (N, D) and auxiliary losses by name.
+
+        The losses are already weighted. They exist in training alone: in evaluation mode the
+        dictionary is empty, and so an exported graph holds nothing of them.
+        """
         raise NotImplementedError
 
 
@@ -58,13 +62,12 @@ class DreamRNNModule(nn.Module):
         self.dropout = nn.Dropout(spec.core_dropout)
         self.project = nn.Conv1d(2 * channels, spec.features, 1)
 
-    def forward(self, one_hot: Tensor) -> Tensor:
-        """(N, 4, L) -> (N, D)."""
+    def forward(self, one_hot: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(N, 4, L) -> (N, D), no auxiliary losses."""
         x = self.first(one_hot)
         x, _ = self.lstm(x.transpose(1, 2))
         x = self.dropout(self.core(x.transpose(1, 2)))
-        features: Tensor = self.project(x).mean(dim=-1)
-        return features
+        return self.project(x).mean(dim=-1), {}
 
 
 @dataclass(frozen=True)
@@ -141,11 +144,10 @@ class CompactModule(nn.Module):
             nn.Dropout(spec.dropout), nn.Linear(2 * width, spec.n_features), nn.GELU()
         )
 
-    def forward(self, one_hot: Tensor) -> Tensor:
-        """(N, 4, L) -> (N, D)."""
+    def forward(self, one_hot: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(N, 4, L) -> (N, D), no auxiliary losses."""
         x = self.body(one_hot)
-        features: Tensor = self.project(torch.cat([x.mean(dim=-1), x.amax(dim=-1)], dim=1))
-        return features
+        return self.project(torch.cat([x.mean(dim=-1), x.amax(dim=-1)], dim=1)), {}
 
 
 @dataclass(frozen=True)

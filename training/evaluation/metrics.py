@@ -101,7 +101,7 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
 def partial_spearman(x: ArrayLike, y: ArrayLike, given: ArrayLike) -> float:
     """Spearman correlation of x and y with the ranks of `given` held fixed, all (n,)."""
     return float(
-        _partial(
+        partial_correlation(
             np.asarray(spearman(x, y)),
             np.asarray(spearman(x, given)),
             np.asarray(spearman(y, given)),
@@ -109,7 +109,7 @@ def partial_spearman(x: ArrayLike, y: ArrayLike, given: ArrayLike) -> float:
     )
 
 
-def _partial(xy: Floats, xz: Floats, yz: Floats) -> Floats:
+def partial_correlation(xy: Floats, xz: Floats, yz: Floats) -> Floats:
     """First-order partial correlation from three pairwise ones."""
     left = (1 - xz**2) * (1 - yz**2)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -143,7 +143,7 @@ def bootstrap(x: ArrayLike, y: ArrayLike, counts: Counts, statistic: Statistic) 
     blocks = []
     for weights in _chunks(counts):
         if statistic is Statistic.SPEARMAN:
-            pair = _weighted_ranks(first, weights), _weighted_ranks(second, weights)
+            pair = weighted_ranks(first, weights), weighted_ranks(second, weights)
         else:
             pair = first[None, :], second[None, :]
         blocks.append(_weighted_pearson(*pair, weights))
@@ -154,7 +154,7 @@ def bootstrap_partial(x: ArrayLike, y: ArrayLike, given: ArrayLike, counts: Coun
     """Partial Spearman correlation of x and y given a covariate in each resample: (B,)."""
     pairs = combinations((x, y, given), 2)
     xy, xz, yz = (bootstrap(a, b, counts, Statistic.SPEARMAN) for a, b in pairs)
-    return _partial(xy, xz, yz)
+    return partial_correlation(xy, xz, yz)
 
 
 def correlate(x: ArrayLike, y: ArrayLike, counts: Counts, statistic: Statistic) -> Estimate:
@@ -211,7 +211,7 @@ def _chunks(counts: Counts) -> Iterator[Floats]:
         yield counts[start : start + step].astype(np.float64)
 
 
-def _weighted_ranks(x: Floats, weights: Floats) -> Floats:
+def weighted_ranks(x: Floats, weights: Floats) -> Floats:
     """Mid-ranks (B, n) of x (n,) in samples where row i appears weights[b, i] times."""
     _, first, level = np.unique(x, return_index=True, return_inverse=True)
     starts = np.concatenate(([0], np.cumsum(np.bincount(level))[:-1]))

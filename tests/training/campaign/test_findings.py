@@ -1,0 +1,145 @@
+"""What the arms show: the verdict follows the numbers, and only evidence counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.campaign.arms import Arm
+from training.campaign.findings import PRIMARY, findings
+from training.campaign.metrics import CHALLENGE, MEAN, TEST, Measure
+
+SEEDS = (42, 123, 456, 789, 1011)
+LOW, ELEMENT = PRIMARY._replace(metric="spearman_low"), PRIMARY._replace(element="SORT1")
+TEST_MEAN = Measure(TEST, "spearman", MEAN)
+MEASURES = (PRIMARY, LOW, ELEMENT, TEST_MEAN, Measure(TEST, "scale", MEAN))
+FAMILIES = {"ranking": "rank_stability", "gating": "noise_gated"}
+DRAWS = 300
+SHARED = np.random.default_rng(0).normal(0, 0.02, DRAWS)
+
+
+def arm(name, gains=None, seeds=5, level=0.0, seed=0, family=None):
+    """Values 0.35 plus a gain by measure, seed SD 0.01, draws that all arms share."""
+    rng = np.random.default_rng([seed, len(name), ord(name[0]), ord(name[-1])])
+    values, draws = {}, {}
+    for measure in MEASURES:
+        mean = 0.35 + (gains or {}).get(measure, 0.0)
+        luck = rng.normal(0, 0.01, seeds)
+        values[measure] = mean + luck - luck.mean()
+        draws[measure] = mean + SHARED + rng.normal(0, 0.003, DRAWS)
+    return Arm(
+        name=name,
+        family=family or name,
+        level=level,
+        seeds=SEEDS[:seeds],
+        values=values,
+        draws=draws,
+        within=dict.fromkeys(MEASURES, 0.0),
+    )
+
+
+def found(*arms):
+    return findings(
+        arms,
+        baseline="mse",
+        representatives=FAMILIES,
+        aliases={"rank_stability": ("RS1", "RS2")},
+        seed=0,
+    )
+
+
+def test_a_representative_that_wins_gives_yes_and_its_size():
+    verdict = found(arm("mse"), arm("rank_stability", {PRIMARY: 0.08}), arm("noise_gated"))[
+        "verdict"
+    ]
+    assert verdict["ready"]
+    assert verdict["beats"]
+    assert verdict["best"]["arm"] == "rank_stability"
+    assert verdict["best"]["difference"] == pytest.approx(0.08)
+    assert verdict["best"]["ci_low"] > 0
+    assert [(w["arm"], w["metric"], w["element"]) for w in verdict["wins"]] == [
+        ("rank_stability", "spearman", PRIMARY.element)
+    ]
+
+
+def test_a_loss_is_no_win_however_certain():
+    verdict = found(arm("mse"), arm("rank_stability", {PRIMARY: -0.08}), arm("noise_gated"))[
+        "verdict"
+    ]
+    assert not verdict["beats"]
+    assert verdict["best"]["arm"] == "noise_gated"
+    (cell,) = verdict["wins"]  # it is listed, with its sign
+    assert cell["difference"] < 0
+
+
+def test_a_single_seed_decides_nothing():
+    lucky = arm("noise_gated.alpha0.5", {PRIMARY: 0.2}, seeds=1)
+    shown = found(arm("mse"), arm("rank_stability"), arm("noise_gated"), lucky)
+    assert not shown["verdict"]["beats"]
+    assert shown["verdict"]["best"]["arm"] != lucky.name
+    entry = next(a for a in shown["arms"] if a["arm"] == lucky.name)
+    assert entry["exploratory"]
+    assert not entry["representative"]
+    primary = next(d for d in entry["differences"] if Measure(*list(d.values())[:3]) == PRIMARY)
+    assert np.isnan(primary["p_holm"])
+    assert primary["p_max_t"] < 0.05
+    assert np.isnan(next(iter(entry["means"]))["seed_sd"])
+
+
+def test_with_seeds_missing_it_is_not_ready():
+    assert not found(arm("mse"), arm("rank_stability", seeds=3), arm("noise_gated"))["verdict"][
+        "ready"
+    ]
+    assert not found(arm("mse", seeds=4), arm("rank_stability"), arm("noise_gated"))["verdict"][
+        "ready"
+    ]
+    missing = found(arm("mse"), arm("rank_stability"))["verdict"]
+    assert not missing["ready"]
+    alone = found(arm("mse"))["verdict"]
+    assert alone["best"] is None
+    assert not alone["beats"]
+
+
+def test_without_the_baseline_there_is_nothing_to_compare():
+    with pytest.raises(ValueError, match="baseline"):
+        found(arm("rank_stability"))
+
+
+def test_an_exploratory_arm_shows_headlines_only():
+    shown = found(arm("mse"), arm("rank_stability"), arm("noise_gated.beta", seeds=1))["arms"]
+    elements = {a["arm"]: {m["element"] for m in a["means"]} for a in shown}
+    assert "SORT1" in elements["mse"] & elements["rank_stability"]
+    assert "SORT1" not in elements["noise_gated.beta"]
+    assert shown[0]["differences"] == []
+    assert shown[1]["aliases"] == ["RS1", "RS2"]
+    assert not any(m["metric"] == "scale" for a in shown for m in a["means"])
+
+
+def test_a_curve_compares_arms_at_one_level():
+    arms = [arm("mse"), arm("rank_stability"), arm("noise_gated")]
+    for level, gain in {0.5: 0.0, 1.0: 0.05}.items():
+        arms += [
+            arm("mse", {PRIMARY: -0.1 * level}, seeds=2, level=level),
+            arm("rank_stability", {PRIMARY: gain - 0.1 * level}, seeds=2, level=level),
+        ]
+    rows = [row for row in found(*arms)["injection"] if row["metric"] == "spearman"]
+    curve = {
+        (row["arm"], row["level"]): row
+        for row in rows
+        if row["split"] == CHALLENGE and row["element"] == PRIMARY.element
+    }
+    assert {name for name, _ in curve} == {"mse", "rank_stability"}  # noise_gated never had noise
+    assert curve["mse", 1.0]["value"] == pytest.approx(0.25)
+    assert curve["mse", 1.0]["difference"] is None
+    assert curve["rank_stability", 1.0]["difference"] == pytest.approx(0.05)
+    assert curve["rank_stability", 0.5]["difference"] == pytest.approx(0, abs=1e-9)
+    assert curve["rank_stability", 0.0]["seeds"] == list(SEEDS)
+    row = curve["rank_stability", 1.0]
+    assert row["difference_low"] < row["difference"] < row["difference_high"]
+
+
+def test_noise_free_arms_do_not_meet_noisy_ones():
+    noisy = [arm("mse", seeds=2, level=1.0), arm("rank_stability", {PRIMARY: 0.3}, 2, 1.0)]
+    shown = found(arm("mse"), arm("rank_stability"), arm("noise_gated"), *noisy)
+    assert [a["arm"] for a in shown["arms"]] == ["mse", "rank_stability", "noise_gated"]
+    assert not shown["verdict"]["beats"]

@@ -1,0 +1,115 @@
+"""The answer follows the table."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.training.report.synthetic import Plan, write_campaign
+from training.report.campaign import Campaign, challenge
+from training.report.claims import CLAIMS, SEED_SD, SINGLE_SEED_NOISE, TWO_SINGLE_RUNS
+from training.report.statements import NOT_YET, STATEMENTS, injected, p_text, relative, share
+from training.report.verdict import verdict
+
+
+def read(folder: Path, plan: Plan) -> Campaign:
+    return Campaign.read(write_campaign(folder, plan))
+
+
+@pytest.mark.parametrize(
+    ("plan", "answer"),
+    [
+        pytest.param(Plan(gain=-0.06), "No", id="every arm loses"),
+        pytest.param(Plan(gain=0.0), "No", id="no difference"),
+        pytest.param(Plan(winner="dh7"), "Yes", id="a representative wins"),
+        pytest.param(Plan(winner="hard_negative.t0.5", bonus=0.2), "No", id="only a single seed"),
+        pytest.param(Plan(winner="dh7", seeds=(42, 123)), "Not decided yet", id="few seeds"),
+        pytest.param(Plan(finished=0.3), "Not decided yet", id="few arms"),
+        pytest.param(Plan(has_baseline=False), "Not decided yet", id="no baseline"),
+        pytest.param(Plan(finished=0.0), "Not decided yet", id="the baseline alone"),
+    ],
+)
+def test_answer(tmp_path: Path, plan: Plan, answer: str) -> None:
+    assert verdict(read(tmp_path, plan)).answer == answer
+
+
+def test_says_by_how_much_and_how_surely(tmp_path: Path) -> None:
+    campaign = read(tmp_path, Plan(winner="dh7"))
+    said = " ".join(verdict(campaign).sentences)
+    arm = campaign.published_as("DH7")
+    assert arm is not None
+    gain, base = arm.gains[challenge("spearman")], campaign.baseline
+    assert base is not None
+    relative = gain.value / base.means[challenge("spearman")].value
+    assert f"that of dh7: {gain.value:+.3f} ({relative:+.1%})" in said
+    assert f"[{gain.low:+.3f}, {gain.high:+.3f}]" in said
+    assert f"probability of being above the baseline {share(gain.p_above)}" in said
+    assert f"p {p_text(gain.p_holm)} after Holm" in said
+    assert "1 (dh7) is above it and none is below it" in said
+    assert "above the baseline" in said
+    assert "(high confidence)" in said
+
+
+def test_losers_are_named(tmp_path: Path) -> None:
+    said = " ".join(verdict(read(tmp_path, Plan(gain=-0.08))).sentences)
+    assert "none is above it and 7 (" in said
+    assert "above the baseline nowhere" in said
+
+
+def test_single_seeds_are_called_exploratory(campaign: Campaign) -> None:
+    few = [arm for arm in campaign.others if len(arm.seeds) < 5]
+    assert (
+        f"Arms with fewer seeds, {len(few)} so far, are exploratory"
+        in verdict(campaign).sentences[-1]
+    )
+    assert pytest.approx(TWO_SINGLE_RUNS * SEED_SD, abs=0.005) == SINGLE_SEED_NOISE
+    # Our own seed noise beside the published one; 1.96 sqrt(2) 0.012 = 0.033.
+    assert "here the pooled SD is 0.012" in verdict(campaign).sentences[-1]
+    assert "differ by up to 0.033 in 95 % of cases" in verdict(campaign).sentences[-1]
+
+
+def test_published_arithmetic() -> None:
+    said = {claim.key: claim.arithmetic for claim in CLAIMS}
+    for key, part in {
+        "models": "= 75 configured runs; less 2 duplicates (NG8 = ABL4, NG9 = ABL1) 73 distinct",
+        "best": "0.390513 / 0.386005 - 1 = +1.2%, a difference of +0.0045",
+        "low": "0.2265 / 0.2066 - 1 = +9.6%; high-confidence: 0.6797 / 0.6868 - 1 = -1.0%",
+        "gp1bb": "0.3118 / 0.1500 - 1 = +107.9%",
+        "pearson": "0.5571 / 0.5000 - 1 = +11.4%",
+        "noise": "RS3 -0.0877, baseline +0.0155",
+    }.items():
+        assert part in said[key]
+    assert "GP1BB -8.3%, HBB +14.9%, HBG1 +0.7%, PKLR -4.8%" in said["gp1bb"]
+    assert "0.5706: -2.4%" in said["pearson"]
+
+
+def test_statements_are_computed(campaign: Campaign) -> None:
+    arm, base = campaign.published_as("DH7"), campaign.baseline
+    assert arm is not None
+    assert base is not None
+    low = challenge("spearman_low")
+    assert (
+        f"Low confidence: {arm.means[low].value:.3f} against {base.means[low].value:.3f}"
+        in STATEMENTS["low"](campaign)
+    )
+    assert "rank_stability, 5 seeds: -0.0" in STATEMENTS["noise"](campaign)
+    raw = campaign.rows.query("metric == 'r_noise_raw' and element == 'mean' and level == 0")
+    negative = int((raw["value"] < 0).sum())
+    assert f"{negative} of {len(raw)} raw" in STATEMENTS["noise"](campaign)
+    assert "exploratory" in STATEMENTS["pearson"](campaign)  # DH8 has one seed
+    assert "with 1 seed an arm and so exploratory: test, level 0.5: " in injected(campaign)
+
+
+def test_share_of_a_baseline_below_zero_is_not_given() -> None:
+    assert (relative(0.01, 0.4), relative(-0.01, 0.4)) == ("+2.5%", "-2.5%")
+    assert relative(0.01, -0.4) == "-"
+
+
+def test_nothing_is_claimed_before_it_is_measured(tmp_path: Path) -> None:
+    campaign = read(tmp_path, Plan(finished=0.05, has_baseline=False))
+    for key in ("best", "low", "gp1bb", "pearson", "noise", "gap"):
+        assert STATEMENTS[key](campaign) == NOT_YET
+
+
+def test_probabilities_never_round_to_certainty() -> None:
+    assert (share(0.9999), share(0.0001), p_text(1e-9)) == ("> 0.99", "< 0.01", "< 0.001")
+    assert (share(0.5), p_text(0.0421)) == ("0.50", "0.042")

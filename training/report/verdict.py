@@ -1,0 +1,156 @@
+"""The report's first paragraph: does a noise-resistant strategy beat MSE on CAGI5 here?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.evaluation.metrics import LEVEL
+from training.report.campaign import Arm, Campaign, Cell, challenge
+from training.report.claims import SEED_SD, SINGLE_SEED_NOISE, TWO_SINGLE_RUNS
+from training.report.statements import interval, number, p_text, relative, share, signed
+
+MEASURE = challenge("spearman")
+_KEYS = ("split", "metric", "element")
+_CLASSES = {
+    "spearman": "",
+    "spearman_high": " (high confidence)",
+    "spearman_low": " (low confidence)",
+}
+ALPHA = 0.05
+_NAMED = 5
+"""Cells that the paragraph names; the table has all."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer and what it rests on.
+
+    Attributes:
+      answer: `Yes`, `No` or `Not decided yet`.
+      sentences: size, probability, and where; in reading order.
+    """
+
+    answer: str
+    sentences: tuple[str, ...]
+
+
+def verdict(campaign: Campaign) -> Verdict:
+    """Answer from the representatives and the baseline alone; single-seed arms never count."""
+    found = campaign.analysis["verdict"]
+    arms = [arm for arm in campaign.representatives if MEASURE in arm.gains]
+    if campaign.baseline is None or not arms:
+        return Verdict(
+            "Not decided yet",
+            ("No representative and baseline have finished, so there is nothing to compare.",),
+        )
+    answer = "Not decided yet"
+    if found["ready"]:
+        answer = "Yes" if found["beats"] else "No"
+    best = _best(arms, campaign.baseline.means[MEASURE].value)
+    if not found["ready"]:
+        return Verdict(answer, (_missing(campaign, arms), best, _exploratory(campaign)))
+    said = (
+        _outcome(campaign.baseline, arms),
+        best,
+        _where(found["wins"], arms),
+        _exploratory(campaign),
+    )
+    return Verdict(answer, said)
+
+
+def _missing(campaign: Campaign, arms: Sequence[Arm]) -> str:
+    baseline = len(campaign.baseline.seeds) if campaign.baseline else 0
+    seeds = ", ".join(f"{arm.name} {len(arm.seeds)}" for arm in arms)
+    return (
+        f"{campaign.count('main')} runs have finished; seeds so far: baseline {baseline}, {seeds}."
+    )
+
+
+def _outcome(baseline: Arm, arms: Sequence[Arm]) -> str:
+    base = baseline.means[MEASURE]
+    better = [arm for arm in arms if arm.gains[MEASURE].value > 0 and _is_clear(arm)]
+    worse = [arm for arm in arms if arm.gains[MEASURE].value < 0 and _is_clear(arm)]
+    return (
+        f"The baseline's mean Spearman over the K562-matched four is {number(base.value)} "
+        f"(seed SD {number(base.seed_sd)}, {len(baseline.seeds)} seeds). Of "
+        f"{len(arms)} representatives, one of each family, {_names(better)} above it and "
+        f"{_names(worse)} below it (Holm-corrected p < {ALPHA})."
+    )
+
+
+def _names(arms: Sequence[Arm]) -> str:
+    if not arms:
+        return "none is"
+    verb = "is" if len(arms) == 1 else "are"
+    return f"{len(arms)} ({', '.join(arm.name for arm in arms)}) {verb}"
+
+
+def _is_clear(arm: Arm) -> bool:
+    return arm.gains[MEASURE].p_holm < ALPHA
+
+
+def _best(arms: Sequence[Arm], base: float) -> str:
+    arm = max(arms, key=lambda one: one.gains[MEASURE].value)
+    gain = arm.gains[MEASURE]
+    return (
+        f"The largest difference is that of {arm.name}: {signed(gain.value)} "
+        f"({relative(gain.value, base)}), 95 % interval over seeds and variants "
+        f"{interval(gain.low, gain.high)}, probability of being above the "
+        f"baseline {share(gain.p_above)}, p {p_text(gain.p_holm)} after Holm, "
+        f"{p_text(gain.p_max_t)} after correcting for the best of all arms."
+    )
+
+
+def _where(wins: Sequence[Mapping[str, Any]], arms: Sequence[Arm]) -> str:
+    """Cells whose own interval excludes 0: elements and confidence classes, Spearman only."""
+    kept = [win for win in wins if win["split"] == MEASURE.split and win["metric"] in _CLASSES]
+    compared = sum(
+        cell.split == "challenge" and cell.metric in _CLASSES for arm in arms for cell in arm.gains
+    )
+    if not kept:
+        return (
+            "On no element and in no confidence class does an interval of a representative's "
+            "difference exclude 0."
+        )
+    order = sorted(kept, key=lambda win: -abs(win["difference"]))
+    up = [_cell(win) for win in order if win["difference"] > 0]
+    down = [_cell(win) for win in order if win["difference"] < 0]
+    parts = [
+        f"{word} the baseline {_some(cells)}" for word, cells in (("above", up), ("below", down))
+    ]
+    return (
+        f"By element and confidence class {len(kept)} of {compared} intervals exclude 0 (chance "
+        f"alone: about {(1 - LEVEL) * compared:.0f}): {'; '.join(parts)}."
+    )
+
+
+def _some(cells: Sequence[str]) -> str:
+    if not cells:
+        return "nowhere"
+    more = f" and {len(cells) - _NAMED} more" if len(cells) > _NAMED else ""
+    return f"{len(cells)} ({', '.join(cells[:_NAMED])}{more})"
+
+
+def _cell(win: Mapping[str, Any]) -> str:
+    return f"{win['arm']} on {win['element']}{_CLASSES[win['metric']]} {signed(win['difference'])}"
+
+
+def _exploratory(campaign: Campaign) -> str:
+    single = sum(arm.is_exploratory for arm in campaign.others)
+    ours = next(
+        (r["value"] for r in campaign.analysis["seed_sd"] if Cell(*map(r.get, _KEYS)) == MEASURE),
+        None,
+    )
+    here = (
+        ""
+        if ours is None
+        else f"; here the pooled SD is {number(ours)}, and two single runs of one arm differ by up "
+        f"to {number(TWO_SINGLE_RUNS * ours)} in 95 % of cases"
+    )
+    return (
+        f"Arms with fewer seeds, {single} so far, are exploratory: a difference below "
+        f"{SINGLE_SEED_NOISE} between two single runs is within the published seed noise "
+        f"(SD {SEED_SD:.3f}){here}."
+    )
