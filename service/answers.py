@@ -30,6 +30,8 @@ _REASONS = {
     Status.NON_ACGTN: "the sequence has a letter other than ACGTN",
 }
 
+_PAIR_TOO_LONG = "a sequence of the pair is longer than the model's window"
+
 
 def encoded(value: object) -> bytes:
     """Return JSON, ASCII only."""
@@ -90,12 +92,15 @@ def score_results(
     """
     for index, item in enumerate(items, first):
         outcome = next(outcomes)
+        is_pair_too_long = (
+            isinstance(item, SequencePair) and outcome.status == Status.ALLELE_TOO_LONG
+        )
         yield encoded(
             {
                 "index": index,
                 "id": item.id,
                 "status": outcome.status,
-                "reason": outcome.reason,
+                "reason": _PAIR_TOO_LONG if is_pair_too_long else outcome.reason,
                 "normalised": outcome.normalised,
                 "targets": outcome.targets,
             }

@@ -279,7 +279,9 @@ def serve(
     """Answer HTTP requests; see /docs for the interface."""
     from service import fleet, server  # noqa: PLC0415  (score and models start faster without)
 
-    settings = _settings(**context.params | {"model": ",".join(model or ()) or None})
+    settings = _settings(
+        **context.params | {"model": ",".join(model or ()) or None, "debug": context.obj or None}
+    )
     with listen(settings.host, settings.port) as door, suppress(KeyboardInterrupt):
         if (settings.workers or 1) > 1:
             fleet.run(settings, door)
@@ -325,14 +327,14 @@ def root(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; print a failure as one line.
 
-    `--debug` anywhere, or VARSIGMA_DEBUG, shows the traceback.
+    `--debug` anywhere, or VARSIGMA_DEBUG, shows the traceback; `serve` logs messages of bugs too.
     """
     is_debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"] or ["--help"]
     try:
         is_debug = _settings(debug=is_debug or None).debug
         command = get_command(app)
-        with command.make_context("varsigma", arguments) as context:
+        with command.make_context("varsigma", arguments, obj=is_debug) as context:
             command.invoke(context)
         if sys.stdout is not None:
             sys.stdout.flush()

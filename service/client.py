@@ -87,6 +87,9 @@ class _Caller:
         self._patience = Patience(retries, longest_wait)
         self._headers = {"User-Agent": f"varsigma/{__version__}"}
         if api_key is not None:
+            api_key = api_key.strip()  # of the line that it was read from
+            if not (api_key.isascii() and api_key.isprintable() and api_key):
+                raise ValueError("api_key must be printable ASCII, as `varsigma key` prints it")
             self._headers["Authorization"] = f"Bearer {api_key}"
 
     def _arguments(self, ask: Ask[Any], content: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -286,7 +289,11 @@ class Client(_Caller):
         return self._run(jobs.waited(job, poll, self._patience))
 
     def cancel(self, job: str) -> None:
-        """Cancel a job and delete its files."""
+        """Cancel a job and delete its files.
+
+        Raises:
+          CallError: see `problems`; not found also where the answer to a first try was lost.
+        """
         self._call(jobs.cancelled(job))
 
     def download(self, job: str, path: Path | str) -> Path:
@@ -427,7 +434,11 @@ class AsyncClient(_Caller):
         return await self._run(jobs.waited(job, poll, self._patience))
 
     async def cancel(self, job: str) -> None:
-        """Cancel a job and delete its files."""
+        """Cancel a job and delete its files.
+
+        Raises:
+          CallError: see `problems`; not found also where the answer to a first try was lost.
+        """
         await self._call(jobs.cancelled(job))
 
     async def download(self, job: str, path: Path | str) -> Path:

@@ -1,9 +1,12 @@
 """Request and response examples that the OpenAPI page shows; the tests send every one of them.
 
-Variants lie on the slice of GRCh37 in `examples/`, chr17:1-40000.
+Variants lie on the slice of GRCh37 in `examples/`, chr17:1-40000. Answers are those of `models/dh7`
+to these requests, rounded, with some of their keys and one of their targets.
 """
 
 from typing import Any
+
+from service import __version__
 
 _REF = "GGGCGCGGGGCCGGGCGGAGCGCGGTGACTCAGCGCGCGGGGGCGGAGCCTGGGCGGGGCC"
 _ALT = "GGGCGCGGGGCCGGGCGGAGCGCGGTGACACAGCGCGCGGGGGCGGAGCCTGGGCGGGGCC"
@@ -32,32 +35,34 @@ SCORE_REQUESTS: dict[str, Any] = {
     },
 }
 
-SCORE_RESPONSE: dict[str, Any] = {
-    "provenance": {
-        "varsigma_version": "0.1.0",
-        "model": "dh7",
-        "model_sha256": "9f2c6f0e3d5b8a417c0e2f6d1b94a8e35c7d60f1a2b3948576c8d9e0f1a2b3c4",
-        "data_digest": "5d41402abc4b2a76b9719d911017c592a1e5f0c3d2b4968778695a4b3c2d1e0f",
-        "onnxruntime": "1.27.0",
-        "providers": ["CPUExecutionProvider"],
-        "threads": 4,
-        "precision": "float32",
-        "assembly": "GRCh37",
-        "reference": "chr17.hg19.part.fa",
-        "reference_sha256": "c0ffee31415926535897932384626433832795028841971693993751058209ab",
-        "options": {
-            "strands": 2,
-            "shifts": [0],
-            "anchorings": ["left", "right"],
-            "coverage": 0.9,
-            "batch_size": 256,
-        },
-        "calibrated": True,
-        "calibrated_targets": ["K562"],
-        "use": "research use only",
+_PROVENANCE: dict[str, Any] = {
+    "varsigma_version": __version__,
+    "model": "dh7",
+    "model_sha256": "47d01328916e27fef7139c2d94aa0d3f53bdd2e14886072474e7220c701b6efd",
+    "data_digest": "2bfe93664f27393787f24440c78bf25ce41ec07dc59a5d70c794e94948c8812c",
+    "onnxruntime": "1.27.0",
+    "providers": ["CPUExecutionProvider"],
+    "threads": 1,
+    "precision": "float32",
+    "assembly": "GRCh37",
+    "reference": "chr17.hg19.part.fa",
+    "reference_sha256": "3627f99f5cd6fa6a9e1a4e0494e64a9443871e0167fc6767b23cde73ca4030c1",
+    "options": {
+        "strands": 2,
+        "shifts": [0],
+        "anchorings": ["left", "right"],
+        "coverage": 0.9,
+        "batch_size": 256,
     },
     "calibrated": True,
-    "calibrated_targets": ["K562"],
+    "calibrated_targets": ["K562", "HepG2"],
+    "use": "research use only",
+}
+
+SCORE_RESPONSE: dict[str, Any] = {
+    "provenance": _PROVENANCE,
+    "calibrated": True,
+    "calibrated_targets": ["K562", "HepG2"],
     "results": [
         {
             "index": 0,
@@ -67,14 +72,14 @@ SCORE_RESPONSE: dict[str, Any] = {
             "normalised": "31150:G:A",
             "targets": {
                 "K562": {
-                    "effect": -0.214,
-                    "sd": 0.341,
-                    "lower": -0.775,
-                    "upper": 0.347,
-                    "p_sign": 0.735,
-                    "epistemic": 0.087,
-                    "representation": 0.041,
-                    "aleatoric": 0.327,
+                    "effect": -0.0292,
+                    "sd": 0.3923,
+                    "lower": -0.6745,
+                    "upper": 0.6162,
+                    "p_sign": 0.5296,
+                    "epistemic": 0.0369,
+                    "representation": 0.0272,
+                    "aleatoric": 4.3e-06,
                     "calibrated": True,
                 }
             },
@@ -87,6 +92,26 @@ SCORE_RESPONSE: dict[str, Any] = {
             "normalised": None,
             "targets": None,
         },
+        {
+            "index": 2,
+            "id": None,
+            "status": "ok",
+            "reason": None,
+            "normalised": "31347:CG:C",
+            "targets": {
+                "K562": {
+                    "effect": -0.0303,
+                    "sd": 0.8371,
+                    "lower": -1.4072,
+                    "upper": 1.3467,
+                    "p_sign": 0.5144,
+                    "epistemic": 0.1292,
+                    "representation": 0.0944,
+                    "aleatoric": 4.0e-06,
+                    "calibrated": True,
+                }
+            },
+        },
     ],
 }
 
@@ -98,14 +123,14 @@ SEQUENCES_REQUESTS: dict[str, Any] = {
 }
 
 SEQUENCES_RESPONSE: dict[str, Any] = {
-    "provenance": SCORE_RESPONSE["provenance"] | {"calibrated": False, "calibrated_targets": []},
+    "provenance": _PROVENANCE | {"calibrated": False, "calibrated_targets": []},
     "results": [
         {
             "index": 0,
             "id": "AP-1 site",
             "status": "ok",
             "reason": None,
-            "targets": {"K562": {"activity": 0.412, "epistemic": 0.093, "sigma": 0.551}},
+            "targets": {"K562": {"activity": 1.3333, "epistemic": 0.151, "sigma": 0.2468}},
         }
     ],
 }
@@ -118,16 +143,28 @@ SATURATION_REQUESTS: dict[str, Any] = {
 }
 
 SATURATION_RESPONSE: dict[str, Any] = {
-    "provenance": SCORE_RESPONSE["provenance"],
+    "provenance": _PROVENANCE,
     "contig": "chr17",
     "start": 31150,
-    "end": 31151,
-    "sequence": "GC",
+    "end": 31154,
+    "sequence": "GGAAG",
     "alts": "ACGT",
     "targets": {
         "K562": {
-            "effect": [[-0.029, 0.011, None, -0.054], [0.102, None, 0.061, 0.048]],
-            "sd": [[0.392, 0.341, None, 0.366], [0.402, None, 0.351, 0.349]],
+            "effect": [
+                [-0.0292, -0.0512, None, -0.0642],
+                [0.0510, -0.0280, None, 0.0019],
+                [None, -0.1208, -0.0603, -0.1208],
+                [None, -0.0756, 0.0797, -0.0578],
+                [-0.0450, -0.0677, None, -0.0400],
+            ],
+            "sd": [
+                [0.3923, 0.3422, None, 0.4154],
+                [0.3473, 0.3339, None, 0.3522],
+                [None, 0.3725, 0.3390, 0.3879],
+                [None, 0.4314, 0.5058, 0.3416],
+                [0.4816, 0.4477, None, 0.4069],
+            ],
             "calibrated": True,
         }
     },
@@ -135,14 +172,15 @@ SATURATION_RESPONSE: dict[str, Any] = {
 
 MODEL_SUMMARY: dict[str, Any] = {
     "name": "dh7",
-    "summary": "Mean and variance heads, variance supervised by replicates",
+    "summary": "3 members of recipe dh7 (mean and variance; Compact trunk, 254,612 weights each),"
+    " trained on 10 MPRA tables at once.",
     "targets": ["K562", "HepG2", "WTC11"],
     "window": 200,
     "members": 3,
     "units": "log2(RNA/DNA)",
     "calibrated": True,
     "calibrated_targets": ["K562", "HepG2"],
-    "headline": None,
+    "headline": {"name": "CAGI5 K562-matched mean Spearman", "value": 0.3857},
 }
 
 MODEL_LIST: dict[str, Any] = {
@@ -161,18 +199,21 @@ MODEL_LIST: dict[str, Any] = {
 CARD: dict[str, Any] = {
     "schema_version": 1,
     "name": "dh7",
+    "model_sha256": _PROVENANCE["model_sha256"],
     "window": 200,
     "members": 3,
     "units": "log2(RNA/DNA)",
-    "targets": [{"name": "K562", "cell_type": "K562", "assay": "lentiMPRA"}],
-    "calibration": None,
+    "targets": [
+        {"name": "K562", "cell_type": "K562", "assay": "joint_K562"},
+        {"name": "HepG2", "cell_type": "HepG2", "assay": "joint_HepG2"},
+        {"name": "WTC11", "cell_type": "WTC11", "assay": "joint_WTC11"},
+    ],
     "licence": "Apache-2.0",
-    "intended_use": "Research use only",
 }
 
 READY: dict[str, Any] = {
     "status": "ready",
-    "device": "auto",
+    "device": "cpu",
     "models": [{"name": "dh7", "providers": ["CPUExecutionProvider"]}],
     "reference": "chr17.hg19.part.fa",
     "assembly": "GRCh37",

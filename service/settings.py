@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     )
     job_workers: int = Field(1, ge=1, description="jobs that are scored at a time")
     keep_jobs: float = Field(168, gt=0, description="hours that a finished job is kept")
-    debug: bool = Field(False, description="show tracebacks")
+    debug: bool = Field(False, description="show tracebacks; serve: log the messages of bugs")
 
     @classmethod
     def settings_customise_sources(

@@ -29,6 +29,7 @@ import numpy as np
 import pysam
 import torch
 
+from tests.alone import largest
 from tests.commands import Broken, run_varsigma, verdict
 from training.export import ServedModel, model_members
 
@@ -272,7 +273,7 @@ def compare(kind: str, n: int, n_pairs: int, eager: Eager, given: argparse.Names
         print(f"  {label:<20}{rate:>8,.1f} variants/s   ours / this {rates['varsigma'] / rate:.2f}")
     steady = n / (median["varsigma"] - start_up)
     print(f"  varsigma without its start-up of {start_up:.1f} s: {steady:,.1f} variants/s")
-    worst = max(float(np.abs(ours[: len(table)] - table).max()) for table in theirs)
+    worst = max(largest(np.abs(ours[: len(table)] - table)) for table in theirs)
     print(
         f"  largest difference of two effects {worst:.1e}, largest effect {np.abs(ours).max():.2f}"
     )

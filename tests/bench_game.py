@@ -4,8 +4,8 @@
 VARSIGMA_DATA or ../shared/data; made up where that is not there): 56,975 sequences, both flanks, a
 range for each, three tasks; JSON in, MessagePack out. The clock runs from the first byte of the
 request to the last of the answer. Raw is the same sequences through the same model in this process,
-in the batch size that is the faster one here. Exit code 1 where a number is wrong or missing, or
-where the service takes more than 1.15 times as long.
+in the way that is the fastest one here: all cores inside an operator, or a batch on each. Exit code
+1 where a number is wrong or missing, or where the service takes more than 1.15 times as long.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from service.game.predictor import served_targets
 from service.game.request import read_request
 from service.registry import Model, Registry
 from service.sequence import encode as encode_bases
+from tests.alone import Alone, described, largest
 from tests.lean_client import served as running
 
 N_SEQUENCES = 56_975
@@ -86,20 +87,6 @@ def evaluator_request(inserts: dict[str, str], sends: str) -> dict[str, Any]:
     }
 
 
-def run_raw(model: Model, codes: np.ndarray, size: int) -> np.ndarray:
-    """Return (N, M, T) mu of all sequences, a batch at a time."""
-    return np.concatenate([model.run(codes[i : i + size])[0] for i in range(0, len(codes), size)])
-
-
-def rate(model: Model, codes: np.ndarray, size: int) -> float:
-    """Return sequences per second of a batch size, on a few batches."""
-    part = codes[: 4 * max(size, 64)]
-    run_raw(model, part[:size], size)
-    start = time.perf_counter()
-    run_raw(model, part, size)
-    return len(part) / (time.perf_counter() - start)
-
-
 def ask(
     port: int,
     method: str,
@@ -127,9 +114,9 @@ def worst_difference(told: dict[str, Any], model: Model, names: list[str], mu: n
         assert list(predictions) == names, "an id is missing, or there is one too many"
         column = model.info.targets.index(task["cell_type_actual"])
         assert task["cell_type_actual"] in task["cell_type_requested"]
-        values = np.array([predictions[name] for name in names])[:, 0]
+        values = np.array([predictions[name] for name in names], float)[:, 0]
         expected = mu[:, :, column].mean(axis=1, dtype=np.float64)
-        worst = max(worst, float(np.abs(values - expected).max()))
+        worst = max(worst, largest(np.abs(values - expected)))
     return worst
 
 
@@ -168,10 +155,11 @@ def main() -> None:
     names = list(inserts)
     body = json.dumps(evaluator_request(inserts, given.sends)).encode()
     headers = {"Content-Type": Format.JSON.value, "Accept": Format.MSGPACK.value}
-    model = Registry(given.models).load(given.model, given.device, given.threads)
+    alone = Alone(Registry(given.models), given.model, given.device, given.threads)
+    model = alone.shared
     codes = encode_bases("".join(inserts.values())).reshape(len(inserts), -1)
-    rates = {size: rate(model, codes, size) for size in (32, 256)}
-    size = max(rates, key=lambda size: rates[size])
+    rates = {way: alone.rate(codes, way) for way in alone.ways}
+    way = max(rates, key=lambda way: rates[way])
 
     raw, served, n_answer, worst = [], [], 0, 0.0
     options = ["--model", given.model, "--device", given.device]
@@ -182,7 +170,7 @@ def main() -> None:
         ask(server.port, "POST", "/predict", json.dumps(few).encode(), headers)
         for _ in range(given.rounds):
             start = time.perf_counter()
-            mu = run_raw(model, codes, size)
+            mu = alone.mu(codes, way)
             raw.append(time.perf_counter() - start)
             start = time.perf_counter()
             status, content = ask(server.port, "POST", "/predict", body, headers)
@@ -198,8 +186,8 @@ def main() -> None:
         f"{len(names):,} sequences of {source}, {len(TASKS)} tasks; request {len(body):,} bytes of"
         f" JSON, answer {n_answer:,} bytes of MessagePack"
     )
-    sample = ", ".join(f"{each:,.0f}/s in {n}" for n, each in rates.items())
-    print(f"  raw, batches of {size}: {statistics.median(raw):.2f} s ({sample} on a sample)")
+    sample = ", ".join(f"{each:,.0f}/s {described(one)}" for one, each in rates.items())
+    print(f"  raw, {described(way)}: {statistics.median(raw):.2f} s ({sample} on a sample)")
     print(f"  one GAME request: {statistics.median(served):.2f} s")
     print_codec_times(body, model, mu)
     ratio = statistics.median(b / a for a, b in zip(raw, served, strict=True))

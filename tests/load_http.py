@@ -16,7 +16,6 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -25,18 +24,14 @@ from service.reference import Reference
 from service.registry import Registry
 from service.scoring import Scorer
 from service.sequence import decode
-from service.session import usable_cores
 from service.variants import Variant
+from tests.alone import Alone, described, largest
 from tests.lean_client import FASTA, Answer, Served, closed_loop, request_bytes, served
 
 MIN_SHARE = 0.85
 MAX_EXTRA_SECONDS = 0.005
 TOLERANCE = 1e-5
 MAX_GROWTH = 0.02
-# Ways to run the model alone: runs at once (0: as many as cores), and size of batch; each run has
-# its share of the cores. The fastest counts.
-RAW_WAYS = ((1, 32), (1, 256), (0, 16))
-RAW_SECONDS = 2
 
 
 def variants_of(reference: Reference, n: int) -> list[Variant]:
@@ -76,33 +71,7 @@ class Expected:
         )
         difference = np.abs(found - self._numbers[place])
         is_same = np.isnan(found) & np.isnan(self._numbers[place])
-        return float(np.where(is_same, 0, difference).max())
-
-
-class Alone:
-    """The model without a service."""
-
-    def __init__(self, name: str, threads: int) -> None:
-        """Open it once with all threads inside an operator, and once with one."""
-        self.threads = threads
-        self.shared = Registry().load(name, "cpu", threads)
-        self.single = Registry().load(name, "cpu", 1)
-
-    def rate(self, sequences: np.ndarray, runs: int, size: int) -> float:
-        """Sequences a second, in so many runs at once of a size."""
-        model, runs = (self.shared, 1) if runs else (self.single, self.threads)
-        end = time.perf_counter() + RAW_SECONDS
-
-        def work(number: int) -> float:
-            n, start = 0, time.perf_counter()
-            while time.perf_counter() < end:
-                first = (n + number * size) % (len(sequences) - size + 1)
-                model.run(sequences[first : first + size])
-                n += size
-            return n / (time.perf_counter() - start)
-
-        with ThreadPoolExecutor(runs) as pool:
-            return sum(pool.map(work, range(runs)))
+        return largest(np.where(is_same, 0, difference))
 
 
 class Tally:
@@ -141,13 +110,10 @@ def many(
         )  # fmt: skip
         tally.add(answers, n_lost)
         http.append(len(answers) / seconds)
-        alone = {way: model.rate(expected.sequences, *way) / n_each for way in RAW_WAYS}
+        alone = {way: model.rate(expected.sequences, way) / n_each for way in model.ways}
         raw.append(max(alone.values()))
         shares.append(http[-1] / raw[-1])
-        told = ", ".join(
-            f"{rate:,.0f} in batches of {size}" + ("" if runs else " on each core")
-            for (runs, size), rate in alone.items()
-        )
+        told = ", ".join(f"{rate:,.0f} {described(way)}" for way, rate in alone.items())
         print(
             f"  round {turn + 1}: {http[-1]:,.0f} variants/s over HTTP; alone {told};"
             f" {100 * shares[-1]:.0f} %, load {os.getloadavg()[0]:.1f}"
@@ -224,7 +190,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=0, help="to watch the memory for")
     given = parser.parse_args()
 
-    model = Alone(given.model, given.threads or usable_cores())
+    model = Alone(Registry(), given.model, threads=given.threads)
     with Reference.open(FASTA, "GRCh37") as reference:
         variants = variants_of(reference, given.variants)
         expected = Expected(Scorer(model.shared, reference), variants)

@@ -114,6 +114,22 @@ def test_what_is_written_has_a_place(stages):
     assert service["user"] == last(stages["cpu"], "USER")
 
 
+@pytest.mark.parametrize("name", ["README.md", "Dockerfile"])
+def test_the_commands_that_are_shown_have_a_place_for_what_is_written(name):
+    text = re.sub(r"\\\n# *", "", (ROOT / name).read_text())
+    commands = re.findall(r"docker run .*", text)
+    assert commands
+    for command in commands:
+        places = re.findall(r"--tmpfs (\S+)", command)
+        places += [
+            mount.split(":")[1]
+            for mount in re.findall(r"-v (\S+)", command)
+            if not mount.endswith(":ro")
+        ]
+        assert "--read-only" in command
+        assert set(places) >= WRITABLE
+
+
 def settings_of(variables: dict[str, str]) -> dict[str, Any]:
     """Names of settings -> values, of the variables that are settings."""
     own = {name: text for name, text in variables.items() if name.startswith(ENV_PREFIX)}

@@ -44,7 +44,7 @@ def decode(body: bytes | bytearray, form: Format) -> Any:  # noqa: ANN401  (what
 def _from_json(body: bytes | bytearray) -> Any:  # noqa: ANN401
     if body.count(b"[") + body.count(b"{") > MAX_CONTAINERS or body.count(b",") > MAX_VALUES:
         raise _too_many()
-    return json.loads(body, object_pairs_hook=_object)
+    return json.loads(body, object_pairs_hook=unrepeated)
 
 
 def _from_msgpack(body: bytes | bytearray) -> Any:  # noqa: ANN401
@@ -63,13 +63,13 @@ def _from_msgpack(body: bytes | bytearray) -> Any:  # noqa: ANN401
     return msgpack.unpackb(
         body,
         list_hook=count,
-        object_pairs_hook=lambda pairs: _object(count(pairs)),
+        object_pairs_hook=lambda pairs: unrepeated(count(pairs)),
         max_array_len=longest,
         max_map_len=longest,
     )
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object of its pairs; a key that is there twice would hide one of its values."""
     content = dict(pairs)
     if len(content) < len(pairs):

@@ -18,8 +18,8 @@ from service.jobs.store import Store
 from service.jobs.ticket import Problem, Standing, State, now
 from service.jobs.work import BUSY, UNSAID, Means
 
-# Called with the id of a job and the state that it got into.
-OnChange: TypeAlias = Callable[[str, str], None]
+# Called with the id of a job, the state that it got into, and the type of what it failed of.
+OnChange: TypeAlias = Callable[[str, str, str | None], None]
 
 MAX_DEATHS = 3
 """Times that the process of a job may be lost without a shard finished between."""
@@ -74,7 +74,7 @@ class Supervisor:
         """Start nothing yet."""
         self._store, self._means = store, means
         self._n_workers, self._keep_hours = n_workers, keep_hours
-        self.on_change: OnChange = lambda _, __: None
+        self.on_change: OnChange = lambda _, __, ___: None
         self.on_trouble: Callable[[Exception], None] = lambda _: None
         self._workers: dict[str, _Worker] = {}
         self._losses: dict[str, _Losses] = {}
@@ -193,7 +193,7 @@ class Supervisor:
             process.stdin.flush()
         except BrokenPipeError:
             pass  # it has ended, which is seen next
-        self.on_change(job.id, State.RUNNING)
+        self.on_change(job.id, State.RUNNING, None)
 
     def _ended(self, job: JobFolder, worker: _Worker) -> None:
         """See what became of a job whose process has ended."""
@@ -203,9 +203,11 @@ class Supervisor:
             return  # it is gone
         if standing.state.is_over:
             self._losses.pop(job.id, None)
-            self.on_change(job.id, standing.state)
+            self.on_change(job.id, standing.state, standing.error.type if standing.error else None)
             return
         code = worker.process.returncode
+        if code == 0:
+            return  # it failed, and was queued again since
         if code in {BUSY, UNSAID}:
             wait = _HOLD_SECONDS if code == UNSAID else _POLL_SECONDS
             self._held_back[job.id] = time.monotonic() + wait
@@ -215,7 +217,7 @@ class Supervisor:
         if losses is None or n_shards > losses.n_shards:
             losses = self._losses[job.id] = _Losses(0, n_shards)
         losses.n += 1
-        self.on_change(job.id, "lost")
+        self.on_change(job.id, "lost", IncompleteError.type)
         with job.held() as is_mine:
             if not is_mine:
                 return
@@ -234,7 +236,7 @@ class Supervisor:
                     update={"state": State.FAILED, "finished": now(), "error": problem}
                 )
             )
-        self.on_change(job.id, State.FAILED)
+        self.on_change(job.id, State.FAILED, problem.type)
 
 
 def _kill(worker: _Worker) -> None:

@@ -178,18 +178,22 @@ def _decoding_problem(
 
 
 def _validation_problem(errors: Sequence[Mapping[str, Any]]) -> ValidationError:
+    found = {_field(error["loc"]): error["msg"] for error in reversed(errors)}
     problems = [
-        {
-            "field": ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]),
-            "problem": error["msg"].removeprefix("Value error, "),
-        }
-        for error in errors[:_MAX_PROBLEMS]
+        {"field": field, "problem": message.removeprefix("Value error, ")}
+        for field, message in reversed(found.items())
     ]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     first = problems[0]
     return ValidationError(
-        f"{first['field']}: {first['problem']}{more}", detail={"problems": problems}
+        f"{first['field']}: {first['problem']}{more}", detail={"problems": problems[:_MAX_PROBLEMS]}
     )
+
+
+def _field(place: Sequence[str | int]) -> str:
+    """Name a field; what follows that of a query is a type which pydantic has tried."""
+    where, *parts = map(str, place)
+    return ".".join(parts[:1] if where == "query" else parts) or where
 
 
 async def _on_router_error(request: Request, error: Exception) -> Response:

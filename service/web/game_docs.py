@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from service import __version__
 from service.game.codec import Format
 from service.game.request import EXPRESSION, READOUTS, SCALES
 
-PREDICTOR = "varsigma_dh7_0.1.0_9f2c6f0e"
+PREDICTOR = f"varsigma_dh7_{__version__}_47d01328"
 REQUEST: dict[str, Any] = {
     "readout": "point",
     "prediction_tasks": [
@@ -35,7 +36,7 @@ ANSWER: dict[str, Any] = {
             "species_actual": "homo_sapiens",
             "scale_prediction_requested": "log",
             "scale_prediction_actual": "log",
-            "predictions": {"seq1": [0.25], "seq2": [-0.5]},
+            "predictions": {"seq1": [0.8036], "seq2": [1.0016]},
         }
     ],
 }
@@ -165,7 +166,7 @@ HELP = _ok(
     {
         "predictor_name": PREDICTOR,
         "model": "dh7",
-        "version": "0.1.0",
+        "version": __version__,
         "game_schema_version": "1.0",
         "publication": "none; GET /v1/models/{name} returns the model's card",
         "features": ["expression", "expression", "expression"],

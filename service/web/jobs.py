@@ -6,6 +6,7 @@ that the result is what `varsigma score` writes, byte for byte.
 
 import asyncio
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.engine import Engine
-from service.errors import ConflictError, NotFoundError
+from service.errors import ConflictError, NotFoundError, ValidationError
 from service.identity import Stamp
 from service.jobs.folder import JobFolder, no_such_job
 from service.jobs.store import Admission, Store
@@ -126,12 +127,20 @@ async def submit(
     on where it was. An upload counts as one item of the key's quota; `max_jobs` bounds how many
     jobs of a key may wait.
     """
+    names = Counter(name for name, _ in request.query_params.multi_items())
+    if repeated := [name for name, n in names.items() if n > 1]:
+        raise ValidationError(f"{repeated[0]} is given twice")
     engine.genome("the upload")
     model = engine.model(query.model)
     options = _options(query, engine.defaults)
     engine.setup(model.info.name, options)  # refuses shifts that leave the window
     if query.format is OutputFormat.PARQUET:
-        require_pyarrow()
+        try:
+            require_pyarrow()
+        except ValidationError:
+            raise ValidationError(
+                "this server lacks pyarrow and writes no Parquet; choose another format"
+            ) from None
     owner = _owner(request)
     await charge(request, items=1)
     store, limit = desk.store, desk.settings.max_jobs

@@ -1,9 +1,10 @@
 """What OpenAPI says of `/v1/jobs`, and the bodies of its answers."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from service.jobs.ticket import State
@@ -22,7 +23,18 @@ UPLOAD_TYPE = "application/octet-stream"
 # The bounds belong to the types themselves: of a union pydantic states none in its schema.
 _ModelName = Annotated[str, Field(max_length=256)]
 _Strands = Annotated[int, Field(ge=1, le=2)]
-_Shifts = Annotated[str, Field(pattern=r"^-?[0-9]{1,4}(,-?[0-9]{1,4}){0,8}$")]
+_SHIFTS = r"^-?[0-9]{1,4}(,-?[0-9]{1,4}){0,8}$"
+
+
+def _check_shifts(text: str) -> str:
+    if not re.fullmatch(_SHIFTS, text):
+        raise ValueError("must be whole numbers such as -10,0,10, at most nine")
+    return text
+
+
+_Shifts = Annotated[
+    str, AfterValidator(_check_shifts), Field(json_schema_extra={"pattern": _SHIFTS})
+]
 _Coverage = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -115,13 +127,17 @@ class JobList(BaseModel):
     jobs: list[JobBody]
 
 
+# `examples/variants.vcf`, scored with dh7; some keys of the provenance and the summary.
 EXAMPLE: dict[str, Any] = {
-    "id": "0f343b0931126a20f133d67c2b018a3b",
+    "id": "d4597028e56eb8294a3b79691fe56c21",
     "state": "done",
     "created": "2026-03-01T12:00:00Z",
     "started": "2026-03-01T12:00:01Z",
-    "finished": "2026-03-01T12:03:21Z",
-    "input": {"bytes": 52_428_800, "sha256": "9f86d081884c7d659a2feaa0c55ad015" * 2},
+    "finished": "2026-03-01T12:00:02Z",
+    "input": {
+        "bytes": 2136,
+        "sha256": "7d600c539446f85ae120f15f4f73d54571172bd2ca54a7d7640c76f056c5859a",
+    },
     "options": {
         "model": "dh7",
         "strands": 2,
@@ -132,22 +148,28 @@ EXAMPLE: dict[str, Any] = {
         "format": "vcf",
     },
     "progress": {
-        "bytes_done": 52_428_000,
-        "bytes": 52_428_000,
-        "alts": 200_000,
-        "shards_done": 50,
-        "shards": 50,
+        "bytes_done": 1379,
+        "bytes": 1379,
+        "alts": 26,
+        "shards_done": 1,
+        "shards": 1,
         "share": 1.0,
         "seconds_left": 0.0,
     },
     "provenance": {"model": "dh7", "assembly": "GRCh37", "use": "research use only"},
-    "summary": {"n_records": 198_000, "n_alts": 200_000, "n_scored": 199_000},
-    "result": {"bytes": 98_000_000, "sha256": "60303ae22b998861bce3b28f33eec1be" * 2,
-               "content_type": "text/plain"},
-    "rejects": {"bytes": 40_000, "sha256": "fd61a03af4f77d870fc21e05e7e80678" * 2,
-                "content_type": "text/tab-separated-values"},
+    "summary": {"n_records": 23, "n_alts": 26, "n_scored": 16},
+    "result": {
+        "bytes": 26562,
+        "sha256": "0d52c27e06163024fd64cb93ce7cb4f6f0f3a605351a1eae8d12897b9ae7faa1",
+        "content_type": "text/plain",
+    },
+    "rejects": {
+        "bytes": 1083,
+        "sha256": "cdc3ef592b44494e3c3c94644fde6c8bbb03d0b039c109343de10d9440324c0a",
+        "content_type": "text/tab-separated-values",
+    },
     "error": None,
-}  # fmt: skip
+}
 WAITING: dict[str, Any] = EXAMPLE | {
     "state": "queued", "started": None, "finished": None, "summary": None, "result": None,
     "rejects": None,

@@ -4,7 +4,9 @@ FastAPI parses a body into Python objects, then validates those, and solves the 
 route by its general rules: several times what such a request needs. The OpenAPI page is FastAPI's.
 """
 
+import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine
 from typing import Any, get_type_hints
 
@@ -14,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from service.errors import DecodingError, ValidationError
+from service.game.codec import shown, unrepeated
 from service.web.gone import unless_gone
 from service.web.state import call_of
 
@@ -31,6 +34,10 @@ class JsonRoute(APIRoute):
         body_type = get_type_hints(endpoint)["body"]
 
         async def handle(request: Request) -> Response:
+            if names := list(request.query_params):
+                raise ValidationError(
+                    f"{shown(names[0])} in the query: the options of this route stand in its body"
+                )
             body = _parsed(body_type, await request.body(), request.headers.get("content-type"))
             return await unless_gone(request, endpoint(body, call_of(request)))
 
@@ -46,8 +53,10 @@ def _parsed(kind: type[pydantic.BaseModel], body: bytes, content_type: str | Non
         raise DecodingError(
             f"Content-Type is {content_type or 'missing'}; it must be application/json"
         )
+    if body.startswith(BOM_UTF8):
+        raise DecodingError("the body begins with a byte order mark; send UTF-8 without one")
     try:
-        return kind.model_validate_json(body)
+        found = kind.model_validate_json(body)
     except pydantic.ValidationError as error:
         # Listing them takes many times the memory of the body that has them.
         if error.error_count() > _MOST_PROBLEMS:
@@ -63,6 +72,24 @@ def _parsed(kind: type[pydantic.BaseModel], body: bytes, content_type: str | Non
                 for problem in problems
             ]
         ) from None
+    _check_keys(body)
+    return found
+
+
+def _check_keys(body: bytes) -> None:
+    """Refuse JSON with a key twice in one object: which of the two is meant is not known.
+
+    Raises:
+      DecodingError: there is one.
+    """
+
+    def forget(pairs: list[tuple[str, Any]]) -> None:
+        unrepeated(pairs)
+
+    try:
+        json.loads(body, object_pairs_hook=forget)
+    except (ValueError, RecursionError):  # what only the first of the two values can be
+        raise DecodingError("a key occurs twice in one object of the body") from None
 
 
 def _not_json(problem: Any, body: bytes) -> dict[str, Any]:  # noqa: ANN401

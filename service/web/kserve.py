@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from service.engine import Engine
 from service.errors import DecodingError, ModelContractError, ModelNotFoundError, ServiceError
+from service.game.codec import unrepeated
 from service.registry import INPUT, OUTPUTS, Model, ModelInfo
 from service.sequence import BASES, Codes
 from service.web.gone import unless_gone
@@ -147,7 +148,7 @@ def read_infer(body: bytes, info: ModelInfo) -> tuple[dict[str, Any], Codes, lis
       DecodingError: it is none for this model.
     """
     try:
-        content = json.loads(body)
+        content = json.loads(body, object_pairs_hook=unrepeated)
     except (ValueError, RecursionError) as error:
         raise DecodingError(f"the body is not JSON: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):

@@ -23,7 +23,7 @@ _STAMPS: list[Processor] = [add_log_level, TimeStamper(fmt="iso", utc=True)]
 
 
 def _to_json(event: Mapping[str, Any], **_: object) -> str:
-    # A quarter of the time of json.dumps, and a line is written for every request.
+    # Faster than json.dumps, and a line is written for every request.
     return to_json(event, fallback=repr).decode()
 
 
@@ -77,9 +77,10 @@ class Log:
             key=record.key.name if record.key else None,
         )
 
-    def job(self, job: str, state: str) -> None:
-        """Write that a job began, ended, or lost its process."""
-        self._logger.info("job", job=job, state=state)
+    def job(self, job: str, state: str, error: str | None) -> None:
+        """Write that a job began, ended, or lost its process; the type of what it failed of."""
+        write = self._logger.info if error is None else self._logger.error
+        write("job", job=job, state=state, error=error)
 
     def trouble(self, error: Exception) -> None:
         """Write what went wrong where no request is answered."""

@@ -387,6 +387,15 @@ def test_serve_takes_its_options_and_ends_on_ctrl_c(toy_models_dir, started):
     assert engine.settings.max_items == 5
 
 
+def test_a_server_knows_that_its_bugs_are_looked_for(toy_models_dir, started, monkeypatch):
+    serve = ["serve", "--models", str(toy_models_dir), "--port", "0"]
+    for more, variable, is_debug in ((["--debug"], "", True), ([], "", False), ([], "1", True)):
+        if variable:
+            monkeypatch.setenv("VARSIGMA_DEBUG", variable)
+        assert run([*more, *serve]) == 0
+        assert started["app"].state.engine.settings.debug is is_debug
+
+
 def test_serve_does_not_start_without_what_it_needs(capsys, toy_models_dir, tmp_path, started):
     serve = ["serve", "--port", "0", "--models", toy_models_dir]
     fails(capsys, [*serve, "--model", "x"], "no model 'x'")

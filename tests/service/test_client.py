@@ -240,7 +240,13 @@ def test_a_service_with_keys(mode, toy_models_dir, tmp_path):
         with pytest.raises(RefusedError) as caught:
             Asked(mode, app=app, api_key=wrong).do("score", [PAIR])
         assert (caught.value.type, caught.value.status) == ("unauthorised", 401)
-    assert Asked(mode, app=app, api_key=key).do("score", [PAIR]).results[0].status == "ok"
+    for same in (key, f"{key}\n"):
+        answer = Asked(mode, app=app, api_key=same).do("score", [PAIR])
+        assert answer.results[0].status == "ok"
+    for no_key in ("", f"{key}\nx", f"{key}é"):
+        with pytest.raises(ValueError, match="printable") as refused:
+            Asked(mode, app=app, api_key=no_key).do("score", [PAIR])
+        assert key not in str(refused.value)
 
 
 def test_what_no_service_would_take_is_not_sent(mode):

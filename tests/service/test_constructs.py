@@ -75,6 +75,11 @@ def test_windows_are_slices_of_the_construct_around_the_middle(sequences, upstre
         assert any(abs(start + W / 2 - middle) <= 0.5 for start in starts)
 
 
+def test_of_long_flanks_the_ends_beside_the_sequence_are_seen():
+    upstream, downstream = "T" * 300 + "AACCAACC", "CCAACCAA" + "T" * 300
+    assert window("ACTG", upstream, downstream) == "AACCAACCACTGCCAACCAA"
+
+
 def test_one_sequence_with_adapters_does_not_change_the_others():
     sequences = [INSERT, LEFT + INSERT[::-1] + RIGHT, INSERT[1:]]
     together = construct_windows(sequences, W)

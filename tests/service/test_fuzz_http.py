@@ -1,10 +1,18 @@
 """A little of `python -m tests.fuzz_http`, and that it would find something."""
 
+from collections import Counter
+
 import pytest
 from fastapi import HTTPException
 
-from tests.fuzz_http import fuzz, make_app
-from tests.hostile import MAKERS, hostile
+from tests.fuzz_http import Report, fuzz, make_app, unread
+from tests.hostile import LINE, MAKERS, VCF, Hostile, hostile
+
+
+def upload(n: int) -> Hostile:
+    """A good file, another one for each number."""
+    content = VCF + LINE.replace(b"\t.\t", b"\t%d\t" % n, 1)
+    return Hostile("upload", "POST", "/v1/jobs", [], [content], is_cut=False)
 
 
 @pytest.fixture
@@ -20,6 +28,30 @@ def test_hostile_requests_get_documented_answers(app):
     assert report.n == 1000
     assert {family for family, _ in report.families} == MAKERS.keys()
     assert {200, 400, 404, 405, 413, 415, 422} <= report.statuses.keys()
+    assert unread(report) == []
+
+
+def test_a_service_that_turns_requests_away_does_not_pass():
+    good = Counter({(family, 200): 100 for family in MAKERS})
+    assert unread(Report(families=good)) == []
+    assert unread(Report(families=good + Counter({("upload", 503): 2}))) == []
+    some = unread(Report(families=good + Counter({("upload", 503): 3})))
+    assert some == ["upload: 3 of 103 were turned away"]
+    everything = unread(Report(families=Counter({(family, 503): 100 for family in MAKERS})))
+    assert "upload: no good answer" in everything
+    assert len([problem for problem in everything if "100 of 100" in problem]) == len(MAKERS)
+
+
+def test_there_is_room_for_the_jobs_of_any_number_of_requests(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.fuzz_http._JOBS_LAST", 20)
+    monkeypatch.setattr("tests.fuzz_http._MAX_JOBS", 30)
+    monkeypatch.setattr("tests.fuzz_http.hostile", lambda _, n, __: upload(n))
+    app = make_app(tmp_path)
+    report = fuzz(app, range(90), seed=1)
+    # One that was removed before it was told of is 404.
+    assert report.statuses.keys() <= {201, 404}
+    assert report.statuses[201] > 80
+    app.state.engine.close()
 
 
 def test_a_request_is_made_of_its_number():

@@ -1,5 +1,6 @@
 """What becomes of a job when something goes wrong: a defined outcome, and no work is lost."""
 
+import json
 import shutil
 
 import pytest
@@ -224,15 +225,36 @@ def test_a_process_that_is_lost_again_and_again_fails_its_job(desk, monkeypatch)
     monkeypatch.setattr("service.jobs.supervisor._POLL_SECONDS", 0.01)
     lines = Lines()
     with desk.open() as client:
-        client.app.state.desk.supervisor.on_change = lambda job, state: lines.raw.append(state)
+        client.app.state.desk.supervisor.on_change = lambda _, *told: lines.raw.append(told)
         job = desk.submit(client).json()
         told = finished(client, job)
         assert told["state"] == "failed"
         assert told["error"]["type"] == "incomplete"
         assert "lost 3 times" in told["error"]["message"]
-        assert lines.raw.count("lost") == 3
-        assert lines.raw[-1] == "failed"
+        assert lines.raw.count(("lost", "incomplete")) == 3
+        assert lines.raw[-1] == ("failed", "incomplete")
     goes_on(desk, desk.client(), job)
+
+
+def test_the_log_says_of_what_a_job_failed(desk, capsys):
+    with desk.open() as client:
+        desk.fasta.rename(desk.folder / "away.fa")
+        told = finished(client, desk.submit(client).json())
+        # Queued again before the process was seen to have ended: no loss.
+        (desk.folder / "away.fa").rename(desk.fasta)
+        assert finished(client, desk.submit(client).json())["state"] == "done"
+        desk.fasta.rename(desk.folder / "away.fa")
+        other = desk.submit(client, desk.content + desk.records).json()
+        assert finished(client, other)["state"] == "failed"
+        wait_until(lambda: not client.app.state.desk.supervisor._workers)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    jobs = [one for one in lines if one["event"] == "job"]
+    told_of = [(one["state"], one["error"], one["level"]) for one in jobs]
+    assert told["state"] == "failed"
+    assert "lost" not in {one["state"] for one in jobs}
+    assert ("done", None, "info") in told_of
+    assert told_of[-1] == ("failed", "input_file", "error")
+    assert str(desk.folder) not in str(lines)
 
 
 def test_a_process_does_not_touch_what_another_holds(desk, monkeypatch):

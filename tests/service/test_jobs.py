@@ -126,6 +126,24 @@ def test_an_option_that_is_not_allowed_makes_no_job(desk, query, status):
 
 
 @pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("coverage=nan", "coverage: Input should be "),
+        ("shifts=1,x", "shifts: must be whole numbers such as -10,0,10, at most nine"),
+        ("strands=3", "strands: Input should be less than or equal to 2"),
+        ("model=sum&model=sum", "model is given twice"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_said_in_words(desk, query, message):
+    answer = desk.client().post(f"/v1/jobs?{query}", content=desk.content)
+    error = error_of(answer, 422)
+    assert error["message"].startswith(message)
+    assert "more)" not in error["message"]
+    for problem in (error["detail"] or {}).get("problems", []):
+        assert problem["field"] in message
+
+
+@pytest.mark.parametrize(
     "id_",
     ["0" * 31, "0" * 32, "0" * 33, "A" * 32, "..", "%2e%2e", "..%2f..%2fetc", "uploads",
      "supervisor.lock", "0" * 31 + "%0a", "0" * 32 + "%00"],

@@ -53,6 +53,13 @@ def assert_error(response, code: int, *parts: str) -> None:
     assert all(part in body["error"] for part in parts), body
 
 
+def test_a_key_that_occurs_twice_is_refused(client):
+    text = json.dumps({"inputs": [tensor()], "id": "a"})
+    assert_error(
+        client.post("/v2/models/sum/infer", content=text[:-1] + ', "id": "b"}'), 400, "twice"
+    )
+
+
 def test_server_and_health(client):
     assert client.get("/v2").json().keys() == {"name", "version", "extensions"}
     assert client.get("/v2/health/live").json() == {"live": True}

@@ -70,6 +70,33 @@ def test_validation_errors_name_the_field(client, body, field):
     assert detail["problems"][0]["problem"]
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"sequences": [{"ref": "A", "ref": "C", "alt": "G"}]}',
+        b'{"sequences": [], "strands": 1, "strands": 2}',
+        b'{"variants": [{"contig": "chr1", "pos": 41, "pos": 42, "ref": "C", "alt": "A"}]}',
+        b'{"sequences": [], "model": ' + b"1" * 3000 + b', "model": "sum"}',
+        b'{"sequences": [{"a": 1, "a": 2}], "sequences": []}',
+    ],
+)
+def test_a_key_that_occurs_twice_is_refused(client, raw):
+    headers = {"content-type": "application/json"}
+    assert_error(client.post("/v1/score", content=raw, headers=headers), 400, "twice")
+
+
+def test_a_byte_order_mark_is_named(client):
+    headers = {"content-type": "application/json"}
+    raw = b'\xef\xbb\xbf{"sequences": []}'
+    assert_error(client.post("/v1/score", content=raw, headers=headers), 400, "byte order mark")
+
+
+@pytest.mark.parametrize("route", ["/v1/score", "/v1/sequences", "/v1/saturation"])
+def test_options_in_the_query_are_not_passed_over(client, route):
+    body = {"sequences": []}
+    assert_error(client.post(f"{route}?model=sum", json=body), 422, "'model' in the query")
+
+
 def test_validation_errors_of_the_core_have_the_same_shape(client):
     def post(**options):
         return client.post("/v1/score", json={"sequences": [PAIR], **options})
@@ -86,7 +113,7 @@ def test_many_problems_are_counted_and_the_list_is_bounded(client):
 
 @pytest.mark.parametrize("route", ["/v1/score", "/v1/sequences"])
 def test_of_many_bad_items_the_first_is_told(client, route):
-    # Each had its problems listed, and 8 MiB of them took 6 GB.
+    # A list of the problems of each would take many times the memory of the body.
     detail = assert_error(client.post(route, json={"sequences": [0] * 20}), 422, "sequences.0: ")
     assert [problem["field"] for problem in detail["problems"]] == ["sequences.0"]
 

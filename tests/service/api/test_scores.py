@@ -123,6 +123,13 @@ def test_a_model_that_returns_nan_gives_a_status_and_valid_json(tmp_path):
     assert body["results"][1]["status"] == "ok"
 
 
+def test_a_pair_that_is_too_long_is_no_change_that_is(client):
+    answer = score(client, sequences=[{"ref": "A" * 21, "alt": "A" * 21}])
+    [result] = answer["results"]
+    assert result["status"] == "allele_too_long"
+    assert result["reason"] == "a sequence of the pair is longer than the model's window"
+
+
 def test_activity_of_sequences(client):
     texts = ["ACGT", "acgtn" * 4, "A" * 21, "AXC", "G"]
     response = client.post(
