@@ -120,6 +120,14 @@ def test_each_metric_is_what_scipy_says():
     inside = np.abs(y - mu) <= stats.norm.ppf(0.9) * sigma
     assert found["coverage80_raw"] == pytest.approx(inside.mean())
     assert found["sigma_spearman"] == pytest.approx(stats.spearmanr(sigma, n).statistic)
+    # The width, too, is fitted on the validation fold alone.
+    y_seen, mu_seen = standardised("validation", "activity")[seen], run.validation_mu[seen]
+    width = Width.fit(
+        y_seen - fit.intercept - fit.slope * mu_seen, run.validation_log_var[seen].astype(float)
+    )
+    sd = width(run.test_log_var[rows].astype(float), y.size)
+    calibrated = stats.norm.logpdf(y, fit.intercept + fit.slope * mu, sd)
+    assert found["nll"] == pytest.approx(-calibrated.mean(), rel=1e-4)
     assert found["sigma_given_activity"] == pytest.approx(partial_spearman(sigma, n, y), abs=1e-9)
 
 
