@@ -7,7 +7,7 @@ import pytest
 
 from training.campaign.arms import Arm
 from training.campaign.findings import PRIMARY, _contests, findings
-from training.campaign.metrics import CHALLENGE, MEAN, TEST, Measure
+from training.campaign.metrics import CAGI5, MEAN, TEST, Measure
 from training.evaluation.agreement import Sample
 
 SEEDS = (42, 123, 456, 789, 1011)
@@ -127,7 +127,7 @@ def test_a_curve_compares_arms_at_one_level():
     curve = {
         (row["arm"], row["level"]): row
         for row in rows
-        if row["split"] == CHALLENGE and row["element"] == PRIMARY.element
+        if row["split"] == CAGI5 and row["element"] == PRIMARY.element
     }
     assert {name for name, _ in curve} == {"mse", "rank_stability"}  # noise_gated never had noise
     assert curve["mse", 1.0]["value"] == pytest.approx(0.25)

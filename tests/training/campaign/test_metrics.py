@@ -11,7 +11,7 @@ from training.campaign.calibration import Affine, Width
 from training.campaign.data import held_out_rows
 from training.campaign.labels import held_out, variants
 from training.campaign.metrics import (
-    CHALLENGE,
+    CAGI5,
     MEAN,
     TEST,
     Measure,
@@ -273,13 +273,13 @@ def test_challenge_metrics_are_what_scipy_says_of_both_strands():
         "spearman_high": chosen & high,
         "spearman_low": chosen & ~high,
     }.items():
-        sample = found[Measure(CHALLENGE, metric, "HBB")]
+        sample = found[Measure(CAGI5, metric, "HBB")]
         assert sample.value == pytest.approx(stats.spearmanr(both[rows], value[rows]).statistic)
         assert sample.estimate.low <= sample.value <= sample.estimate.high
-    gap = found[Measure(CHALLENGE, "spearman_gap", "HBB")].value
-    parts_of = [found[Measure(CHALLENGE, f"spearman_{s}", "HBB")].value for s in ("high", "low")]
+    gap = found[Measure(CAGI5, "spearman_gap", "HBB")].value
+    parts_of = [found[Measure(CAGI5, f"spearman_{s}", "HBB")].value for s in ("high", "low")]
     assert gap == pytest.approx(parts_of[0] - parts_of[1])
-    group = found[Measure(CHALLENGE, "pearson", "K562-matched (4)")].value
+    group = found[Measure(CAGI5, "pearson", "K562-matched (4)")].value
     members = [
         stats.pearsonr(both[rows], value[rows]).statistic
         for rows in ((table["element"] == e).to_numpy() for e in K562_MATCHED)
@@ -288,7 +288,7 @@ def test_challenge_metrics_are_what_scipy_says_of_both_strands():
     for split, effect in {"challenge_minus": minus, "challenge_cell": cell}.items():
         alone = found[Measure(split, "spearman", "HBB")].value
         assert alone == pytest.approx(stats.spearmanr(effect[chosen], value[chosen]).statistic)
-    assert {m.element for m in found if m.split == CHALLENGE} == {*ELEMENTS, *GROUPS}
+    assert {m.element for m in found if m.split == CAGI5} == {*ELEMENTS, *GROUPS}
 
 
 def test_effects_of_other_variants_are_refused():
