@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from training.campaign.arms import Arm, Belief, Comparison, Pooled, compare, mean_of
-from training.campaign.metrics import ALONE, CHALLENGE, MEAN, TEST, Measure
+from training.campaign.metrics import ALONE, CAGI5, MEAN, TEST, Measure
 from training.campaign.scoring import is_headline
 from training.datasets.cagi5 import GROUPS
 
 Json = dict[str, Any]
-PRIMARY = Measure(CHALLENGE, "spearman", "K562-matched (4)")
+PRIMARY = Measure(CAGI5, "spearman", "K562-matched (4)")
 """What the verdict rests on: the study's headline."""
 CERTAIN = 0.05
 """Family-wise error of the verdict."""
@@ -26,7 +26,7 @@ _UNCOMPARED = {"scale", "offset", "rmse_raw"}
 _CURVES = (
     *(Measure(TEST, metric, MEAN) for metric in ("pearson", "spearman", "r_noise")),
     *(
-        Measure(CHALLENGE, f"{metric}{subset}", group)
+        Measure(CAGI5, f"{metric}{subset}", group)
         for group in GROUPS
         for metric in ("spearman", "pearson")
         for subset in ("", "_high", "_low")
@@ -234,7 +234,7 @@ def verdict(contest: Contest, comparisons: Mapping[Measure, Mapping[str, Compari
         "wins": [
             measure._asdict() | _named(arm, compared[arm.name])
             for measure, compared in comparisons.items()
-            if measure.split == CHALLENGE and not measure.metric.endswith("_gap")
+            if measure.split == CAGI5 and not measure.metric.endswith("_gap")
             for arm in chosen
             if arm.name in compared and _leaves_out_0(compared[arm.name].difference)
         ],

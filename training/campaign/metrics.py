@@ -21,7 +21,7 @@ from training.evaluation.agreement import Sample, mean_sample
 from training.evaluation.metrics import Floats
 from training.evaluation.predictions import NOMINAL
 
-TEST, CHALLENGE = "test", "challenge"
+TEST, CAGI5 = "test", "challenge"
 ALONE = ("challenge_plus", "challenge_minus", "challenge_cell")
 MEAN = "mean"
 _QUANTILES = norm.ppf(0.5 + np.array(NOMINAL) / 2)
@@ -78,7 +78,7 @@ def challenge_metrics(predictions: Predictions, variants: Variants) -> Samples:
         for effect in (predictions.cagi5_plus, predictions.cagi5_minus, predictions.cagi5_cell)
     )
     _require(variants.size, plus, minus, cell)
-    found = _effects(CHALLENGE, (plus + minus) / 2, variants, SUBSETS)
+    found = _effects(CAGI5, (plus + minus) / 2, variants, SUBSETS)
     for split, effect in zip(ALONE, (plus, minus, cell), strict=True):
         found |= _effects(split, effect, variants, SUBSETS[:1])
     return found

@@ -17,7 +17,7 @@ from training.campaign.arms import Arm
 from training.campaign.labels import HeldOut, Variants, variants
 from training.campaign.metrics import (
     ALONE,
-    CHALLENGE,
+    CAGI5,
     MEAN,
     Measure,
     Samples,
@@ -46,7 +46,7 @@ COLUMNS = (
 RUN = "run"
 """Split and element of what is true of a run and not of its predictions."""
 _LOGGED = tuple(
-    Measure(CHALLENGE, metric, group) for group in GROUPS for metric in ("spearman", "pearson")
+    Measure(CAGI5, metric, group) for group in GROUPS for metric in ("spearman", "pearson")
 )
 Progress = Callable[[str], None]
 

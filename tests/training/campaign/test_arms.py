@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from training.campaign.arms import Arm, Pooled, compare, holm_adjusted, mean_of, step_down
-from training.campaign.metrics import CHALLENGE, Measure
+from training.campaign.metrics import CAGI5, Measure
 from training.evaluation.agreement import Sample
 from training.evaluation.metrics import resample
 
-SPEARMAN = Measure(CHALLENGE, "spearman", "HBB")
+SPEARMAN = Measure(CAGI5, "spearman", "HBB")
 SEEDS = (42, 123, 456, 789, 1011)
 POSITIONS, DRAWS = 60, 400
 KINDS = {"seeds": (0.02, 0.0), "seeds on single variants": (0.0, 0.2), "both": (0.02, 0.1)}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from training.campaign.arms import Arm
-from training.campaign.findings import PRIMARY, findings
-from training.campaign.metrics import CHALLENGE, MEAN, TEST, Measure
+from training.campaign.findings import PRIMARY, _contests, findings
+from training.campaign.metrics import CAGI5, MEAN, TEST, Measure
+from training.evaluation.agreement import Sample
 
 SEEDS = (42, 123, 456, 789, 1011)
 LOW, ELEMENT = PRIMARY._replace(metric="spearman_low"), PRIMARY._replace(element="SORT1")
@@ -126,7 +127,7 @@ def test_a_curve_compares_arms_at_one_level():
     curve = {
         (row["arm"], row["level"]): row
         for row in rows
-        if row["split"] == CHALLENGE and row["element"] == PRIMARY.element
+        if row["split"] == CAGI5 and row["element"] == PRIMARY.element
     }
     assert {name for name, _ in curve} == {"mse", "rank_stability"}  # noise_gated never had noise
     assert curve["mse", 1.0]["value"] == pytest.approx(0.25)
@@ -143,3 +144,14 @@ def test_noise_free_arms_do_not_meet_noisy_ones():
     shown = found(arm("mse"), arm("rank_stability"), arm("noise_gated"), *noisy)
     assert [a["arm"] for a in shown["arms"]] == ["mse", "rank_stability", "noise_gated"]
     assert not shown["verdict"]["beats"]
+
+
+def test_each_level_of_noise_has_its_own_spread_over_seeds():
+    def pair(level: float, sd: float) -> Arm:
+        values = 0.3 + sd * np.array([-1.0, 1.0])
+        runs = {n: {PRIMARY: Sample(v, np.full(9, v))} for n, v in enumerate(values)}
+        return Arm.of("mse", "baseline", level, runs)
+
+    contests = _contests([pair(0.0, 0.01), pair(2.0, 0.05)], "mse", {}, 0)
+    spreads = {level: contest.pooled.sd[PRIMARY] for level, contest in contests.items()}
+    assert spreads == pytest.approx({0.0: 0.01 * 2**0.5, 2.0: 0.05 * 2**0.5})

@@ -11,7 +11,7 @@ from training.campaign.calibration import Affine, Width
 from training.campaign.data import held_out_rows
 from training.campaign.labels import held_out, variants
 from training.campaign.metrics import (
-    CHALLENGE,
+    CAGI5,
     MEAN,
     TEST,
     Measure,
@@ -120,6 +120,14 @@ def test_each_metric_is_what_scipy_says():
     inside = np.abs(y - mu) <= stats.norm.ppf(0.9) * sigma
     assert found["coverage80_raw"] == pytest.approx(inside.mean())
     assert found["sigma_spearman"] == pytest.approx(stats.spearmanr(sigma, n).statistic)
+    # The width, too, is fitted on the validation fold alone.
+    y_seen, mu_seen = standardised("validation", "activity")[seen], run.validation_mu[seen]
+    width = Width.fit(
+        y_seen - fit.intercept - fit.slope * mu_seen, run.validation_log_var[seen].astype(float)
+    )
+    sd = width(run.test_log_var[rows].astype(float), y.size)
+    calibrated = stats.norm.logpdf(y, fit.intercept + fit.slope * mu, sd)
+    assert found["nll"] == pytest.approx(-calibrated.mean(), rel=1e-4)
     assert found["sigma_given_activity"] == pytest.approx(partial_spearman(sigma, n, y), abs=1e-9)
 
 
@@ -265,13 +273,13 @@ def test_challenge_metrics_are_what_scipy_says_of_both_strands():
         "spearman_high": chosen & high,
         "spearman_low": chosen & ~high,
     }.items():
-        sample = found[Measure(CHALLENGE, metric, "HBB")]
+        sample = found[Measure(CAGI5, metric, "HBB")]
         assert sample.value == pytest.approx(stats.spearmanr(both[rows], value[rows]).statistic)
         assert sample.estimate.low <= sample.value <= sample.estimate.high
-    gap = found[Measure(CHALLENGE, "spearman_gap", "HBB")].value
-    parts_of = [found[Measure(CHALLENGE, f"spearman_{s}", "HBB")].value for s in ("high", "low")]
+    gap = found[Measure(CAGI5, "spearman_gap", "HBB")].value
+    parts_of = [found[Measure(CAGI5, f"spearman_{s}", "HBB")].value for s in ("high", "low")]
     assert gap == pytest.approx(parts_of[0] - parts_of[1])
-    group = found[Measure(CHALLENGE, "pearson", "K562-matched (4)")].value
+    group = found[Measure(CAGI5, "pearson", "K562-matched (4)")].value
     members = [
         stats.pearsonr(both[rows], value[rows]).statistic
         for rows in ((table["element"] == e).to_numpy() for e in K562_MATCHED)
@@ -280,7 +288,7 @@ def test_challenge_metrics_are_what_scipy_says_of_both_strands():
     for split, effect in {"challenge_minus": minus, "challenge_cell": cell}.items():
         alone = found[Measure(split, "spearman", "HBB")].value
         assert alone == pytest.approx(stats.spearmanr(effect[chosen], value[chosen]).statistic)
-    assert {m.element for m in found if m.split == CHALLENGE} == {*ELEMENTS, *GROUPS}
+    assert {m.element for m in found if m.split == CAGI5} == {*ELEMENTS, *GROUPS}
 
 
 def test_effects_of_other_variants_are_refused():
