@@ -21,7 +21,7 @@ BIN := $(DEV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz load-http fuzz-http data train evaluate calibrate validate wheel check-no-torch docker-lint docker-steps clean
+.PHONY: help demo serve test test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz check-jobs load-http overload-http bench-game fuzz-http data train evaluate calibrate validate wheel check-no-torch docker-lint docker-steps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,12 @@ fuzz: $(DEV_READY) ## mutated VCF lines: no crash, no hang, no lost record (LINE
 
 load-http: $(DEV_READY) ## 64 clients on loopback beside raw ONNX Runtime
 	$(BIN)/python -m tests.load_http --model $(MODEL)
+
+overload-http: $(DEV_READY) ## ten times the load that can be scored: deadlines, refusals, recovery
+	$(BIN)/python -m tests.overload_http --model $(MODEL)
+
+bench-game: $(DEV_READY) ## one GAME request of a whole library beside raw ONNX Runtime
+	$(BIN)/python -m tests.bench_game --model $(MODEL)
 
 fuzz-http: $(DEV_READY) ## hostile requests to the whole service (BODIES=100000)
 	$(BIN)/python -m tests.fuzz_http --bodies $(BODIES)

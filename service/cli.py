@@ -246,6 +246,7 @@ def serve(
     workers: opt.Workers = None,
     strands: opt.Strands = None,
     shifts: opt.Shifts = None,
+    anchorings: opt.Anchorings = None,
     coverage: opt.Coverage = None,
     batch_size: opt.BatchSize = None,
     host: opt.Host = None,

@@ -101,7 +101,11 @@ def test_wheel_holds_nothing_else(wheel: ZipFile) -> None:
     # Training weights, tests, caches and data have no business in an installation.
     tops = {name.partition("/")[0] for name in wheel.namelist()}
     assert tops == {"service", "training", f"varsigma-{PROJECT['version']}.dist-info"}
-    assert not [name for name in wheel.namelist() if name.endswith((".safetensors", ".pyc"))]
+    assert not [
+        name for name in wheel.namelist() if name.endswith((".safetensors", ".pyc", ".npz"))
+    ]
+    evidence = ("training/results/", "training/reports/")
+    assert not [name for name in wheel.namelist() if name.startswith(evidence)]
 
 
 @pytest.mark.slow
