@@ -24,8 +24,10 @@ def test_a_service_that_is_killed_goes_on_to_the_same_bytes(tmp_path):
 
 
 def test_what_a_service_leaves_when_it_ends_is_taken_up_by_the_next_one(desk):
+    # Long enough not to be over before the service is.
+    records = b"".join(record + b"\n" for record in desk.cohort.records())
     with desk.open(shard_bytes=1000) as client:
-        job = desk.submit(client).json()
+        job = desk.submit(client, desk.content + 10 * records).json()
         process = None
         while not client.get(f"/v1/jobs/{job['id']}").json()["progress"]["shards_done"]:
             time.sleep(0.01)
