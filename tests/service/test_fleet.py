@@ -89,23 +89,29 @@ def test_connections_spread_and_each_worker_tells_of_all(fleet_of_two, keys):
     request = request_bytes("/v1/score", BODY, [f"x-api-key: {keys[1]['free']}"])
 
     async def scenario():
-        lines = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
-        for _, writer in lines:
-            writer.write(request)
-        heads = [await reader.readuntil(b"\r\n\r\n") for reader, _ in lines]
-        assert all(head.startswith(b"HTTP/1.1 200") for head in heads)
-        held = {pid: open_sockets(pid) - before[pid] for pid in pids}
+        lines = []
+        held = Counter()
+        # Which of two idle workers wakes first is the system's affair: a few at a time, until
+        # both had their turn.
+        while min(held[pid] for pid in pids) < 2 and len(lines) < 400:
+            new = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
+            for _, writer in new:
+                writer.write(request)
+            heads = [await reader.readuntil(b"\r\n\r\n") for reader, _ in new]
+            assert all(head.startswith(b"HTTP/1.1 200") for head in heads)
+            lines += new
+            held = Counter({pid: open_sockets(pid) - before[pid] for pid in pids})
         for _, writer in lines:
             writer.close()
-        return held
+        return len(lines), held
 
-    held = asyncio.run(scenario())
-    assert sum(held.values()) >= 35, "but for some that were there before"
-    assert min(held.values()) >= 2, held
+    n_sent, held = asyncio.run(scenario())
+    assert min(held[pid] for pid in pids) >= 2, held
+    assert sum(held.values()) >= n_sent - 5, "but for some that were there before"
     # Whoever is asked, over new connections: the sum is the same.
     for _ in range(6):
         counted = total(fleet_of_two, "varsigma_http_requests_total", route="/v1/score")
-        assert counted - answered == 40
+        assert counted - answered == n_sent
     assert total(fleet_of_two, "varsigma_workers") == 2
     assert total(fleet_of_two, "varsigma_model_run_seconds_count", model="sum") > 0
     assert total(fleet_of_two, "varsigma_queue_sequences", model="sum") == 0
