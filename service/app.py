@@ -10,7 +10,19 @@ from fastapi import FastAPI
 from service import __version__
 from service.engine import Engine
 from service.settings import Settings, load_settings
-from service.web import game, guard, head, health, jobs, kserve, models, scoring, serviceinfo, shed
+from service.web import (
+    direct,
+    game,
+    guard,
+    head,
+    health,
+    jobs,
+    kserve,
+    models,
+    scoring,
+    serviceinfo,
+    shed,
+)
 
 _DESCRIPTION = """Effect of DNA variants on regulatory activity, with its uncertainty.
 Research use only.
@@ -69,6 +81,8 @@ def create_app(
     app.include_router(kserve.router)
     app.include_router(game.router)
     app.include_router(serviceinfo.router)
+    # The last one added is the first that a request meets.
+    app.add_middleware(direct.Direct, routes=scoring.router.routes)
     app.add_middleware(shed.Shed, engine=engine, paths=scoring.INTERACTIVE)
     app.add_middleware(head.HeadAsGet)
     guard.install(app, settings, shared=shared)

@@ -81,6 +81,7 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
         log_config=uvicorn_log_config(),
         access_log=False,  # the guard writes a line for each request
         server_header=False,
+        proxy_headers=False,  # nothing here asks whose address or scheme it was
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(settings.drain_timeout),
     )

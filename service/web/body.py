@@ -20,6 +20,9 @@ from service.web import failures
 
 # All bodies that are arriving or being answered hold at most as much as so many full ones.
 _FULL_BODIES = 32
+# Of the messages of an answer, the one after its headers: the server takes it as it comes, and
+# waits for the reader before the next one.
+_FIRST_PART = 2
 _PLAIN = {b"", b"identity"}
 _GONE = ServiceError("the client has left")
 
@@ -56,7 +59,14 @@ class BodyDoor:
             await self._app(scope, receive, send)
             return
 
+        n_sent = 0
+
         async def in_time(message: Message) -> None:
+            nonlocal n_sent
+            n_sent += 1
+            if n_sent == _FIRST_PART:
+                await send(message)
+                return
             try:
                 async with asyncio.timeout(self._seconds):
                     await send(message)

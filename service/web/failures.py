@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
@@ -154,9 +155,13 @@ async def _on_service_error(request: Request, error: Exception) -> Response:
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors, content_type = error.errors(), request.headers.get("content-type")
-    problem = _decoding_problem(errors, content_type) or _validation_problem(errors)
-    return response(request.scope, problem)
+    return response(request.scope, problem_of(error, request.scope))
+
+
+def problem_of(error: RequestValidationError, scope: Scope) -> ServiceError:
+    """Return what is wrong with a request that does not fit its route."""
+    errors, content_type = error.errors(), Headers(scope=scope).get("content-type")
+    return _decoding_problem(errors, content_type) or _validation_problem(errors)
 
 
 def _decoding_problem(

@@ -23,6 +23,8 @@ from service.web.state import call_of
 # How pydantic ends what it says of bytes that are no JSON.
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")
 _MOST_PROBLEMS = 1000
+_BEFORE_COLON = re.compile(rb'"([^"]*)"\s*:')
+_SHORT_BODY = 1000
 
 
 class JsonRoute(APIRoute):
@@ -72,16 +74,22 @@ def _parsed(kind: type[pydantic.BaseModel], body: bytes, content_type: str | Non
                 for problem in problems
             ]
         ) from None
-    _check_keys(body)
+    check_keys(body)
     return found
 
 
-def _check_keys(body: bytes) -> None:
+def check_keys(body: bytes) -> None:
     """Refuse JSON with a key twice in one object: which of the two is meant is not known.
 
     Raises:
       DecodingError: there is one.
     """
+    if len(body) <= _SHORT_BODY and b"\\" not in body:
+        # Every colon that ends a key stands behind the text of that key. So if each colon has a
+        # text of its own before it, each key does; the usual case, without a second parser.
+        texts = _BEFORE_COLON.findall(body)
+        if len(set(texts)) == body.count(b":"):
+            return
 
     def forget(pairs: list[tuple[str, Any]]) -> None:
         unrepeated(pairs)

@@ -8,6 +8,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
+from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any, Protocol
 
@@ -55,26 +56,34 @@ class Log:
     def __init__(self, *, is_debug: bool = False, sink: Sink | None = None) -> None:
         """Write to stderr, or to a sink."""
         self._is_debug = is_debug
+        self._sink = sink = sink or _Stderr()
         # Bound once: a logger that is not is put together anew for every line.
         self._logger: FilteringBoundLogger = structlog.wrap_logger(
-            sink or _Stderr(),
+            sink,
             processors=[*_STAMPS, _RENDERER],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         ).bind()
 
     def answered(self, record: Record) -> None:
         """Write what became of a request; status 499 where the client left before an answer."""
-        self._logger.info(
-            "request",
-            request_id=record.request_id,
-            method=record.method,
-            route=record.route,
-            status=record.status or 499,
-            error=record.error,
-            items=record.items,
-            sequences=record.sequences,
-            ms=round(record.seconds * 1e3, 2),
-            key=record.key.name if record.key else None,
+        # Past the processors, which cost more than the rest of the guard.
+        self._sink.info(
+            _to_json(
+                {
+                    "request_id": record.request_id,
+                    "method": record.method,
+                    "route": record.route,
+                    "status": record.status or 499,
+                    "error": record.error,
+                    "items": record.items,
+                    "sequences": record.sequences,
+                    "ms": round(record.seconds * 1e3, 2),
+                    "key": record.key.name if record.key else None,
+                    "event": "request",
+                    "level": "info",
+                    "timestamp": datetime.now(UTC),
+                }
+            )
         )
 
     def job(self, job: str, state: str, error: str | None) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from secrets import token_hex
+from random import Random
 from time import perf_counter
 
 from fastapi.routing import APIRoute
@@ -13,6 +13,8 @@ from service.web.keys import Key
 # Long enough for a UUID or a W3C trace parent; nothing that would need escaping in a log.
 _SANE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SLOT = "varsigma.record"
+# Apart from the others of the machine is all that an id has to be; seeded by the system.
+_ids = Random()
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
@@ -53,7 +55,7 @@ class Record:
 def open_record(scope: Scope) -> Record:
     """Begin the record of a request and leave it where `record_of` finds it."""
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    request_id = given.decode() if _SANE.fullmatch(given) else token_hex(16)
+    request_id = given.decode() if _SANE.fullmatch(given) else f"{_ids.getrandbits(128):032x}"
     method: str = scope["method"]
     record = Record(request_id, method if method in _METHODS else "OTHER")
     scope[_SLOT] = record
