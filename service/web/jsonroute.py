@@ -1,7 +1,8 @@
 """A route whose body is one pydantic model, read once, straight from the bytes.
 
 FastAPI parses a body into Python objects, then validates those, and solves the dependencies of a
-route by its general rules: several times what such a request needs. The OpenAPI page is FastAPI's.
+route by its general rules: all that costs more than such a request needs. The OpenAPI page is
+FastAPI's.
 """
 
 import json
