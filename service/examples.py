@@ -88,7 +88,7 @@ SCORE_RESPONSE: dict[str, Any] = {
             "index": 1,
             "id": None,
             "status": "ref_mismatch",
-            "reason": "REF differs from the reference sequence",
+            "reason": "REF differs from the reference sequence, which has T at chr17:31510",
             "normalised": None,
             "targets": None,
         },
