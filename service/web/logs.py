@@ -1,7 +1,7 @@
 """One line of JSON on stderr for the start, each request and each bug.
 
-Never what was asked or sent: no sequence, variant, key, body or path of a file. The message of an unexpected exception may hold
-one, so it is written in debug mode only.
+Never what was asked or sent: no sequence, variant, key, body or path of a file. The message of an
+unexpected exception may hold one, so it is written in debug mode only.
 """
 
 import logging
