@@ -18,6 +18,8 @@ from service.cutting import NOT_NORMALISED
 from service.effects import Floats
 from service.errors import Status
 from service.fields import EFFECT_FIELDS, numbers
+from service.reasons import reason
+from service.reference import Reference
 from service.saturation import ALTS, Map, Region
 from service.schemas import SequenceBody, SequencePair, VariantBody
 from service.scoring import Scores
@@ -55,7 +57,7 @@ def score_head(
 class Outcome:
     """What became of one input, as JSON types."""
 
-    status: str
+    status: Status
     reason: str | None
     normalised: str | None
     targets: dict[str, dict[str, Any]] | None
@@ -66,7 +68,7 @@ def score_outcomes(scores: Scores, targets: Sequence[str]) -> Iterator[Outcome]:
     rows = numbers(scores.effects).tolist()
     for status, form, row in zip(scores.status, scores.normalised, rows, strict=True):
         if status is not Status.OK:
-            yield Outcome(status.value, status.reason, None, None)
+            yield Outcome(status, status.reason, None, None)
             continue
         blocks = {
             target: {
@@ -77,11 +79,15 @@ def score_outcomes(scores: Scores, targets: Sequence[str]) -> Iterator[Outcome]:
         }
         for block, calibrated in zip(blocks.values(), scores.calibrated, strict=True):
             block["calibrated"] = calibrated
-        yield Outcome(status.value, None, None if form == NOT_NORMALISED else form, blocks)
+        yield Outcome(status, None, None if form == NOT_NORMALISED else form, blocks)
 
 
 def score_results(
-    items: Sequence[VariantBody | SequencePair], outcomes: Iterator[Outcome], first: int = 0
+    items: Sequence[VariantBody | SequencePair],
+    outcomes: Iterator[Outcome],
+    first: int = 0,
+    *,
+    reference: Reference | None = None,
 ) -> Iterator[bytes]:
     """Yield one JSON object per input.
 
@@ -89,22 +95,26 @@ def score_results(
       items: N inputs.
       outcomes: of the inputs, and perhaps of others after them.
       first: index of the first input.
+      reference: on which variants lie.
     """
     for index, item in enumerate(items, first):
         outcome = next(outcomes)
-        is_pair_too_long = (
-            isinstance(item, SequencePair) and outcome.status == Status.ALLELE_TOO_LONG
-        )
         yield encoded(
             {
                 "index": index,
                 "id": item.id,
                 "status": outcome.status,
-                "reason": _PAIR_TOO_LONG if is_pair_too_long else outcome.reason,
+                "reason": outcome.reason and _reason(item, outcome.status, reference),
                 "normalised": outcome.normalised,
                 "targets": outcome.targets,
             }
         )
+
+
+def _reason(item: VariantBody | SequencePair, status: Status, reference: Reference | None) -> str:
+    if isinstance(item, SequencePair):
+        return _PAIR_TOO_LONG if status is Status.ALLELE_TOO_LONG else status.reason
+    return status.reason if reference is None else reason(status, item.variant(), reference)
 
 
 def sequence_results(

@@ -38,8 +38,8 @@ _NEWEST = 0.2
 _PROBE_SECONDS = 5.0
 # A wait is known only so well, and refusing others takes time from the model: what is accepted
 # keeps its deadline if the wait is this much longer than the session alone would need. It is busy
-# all the same. (On two cores shared with ten other processes, requests came through at a quarter of
-# its rate when a flood began.)
+# all the same. (Where other processes share the cores, requests come through at a fraction of its
+# rate when a flood begins: `python -m tests.overload_http` beside some other load.)
 _CAUTION = 5.0
 # The same for what is measured of how they come through.
 _LESS_CAUTION = 2.5

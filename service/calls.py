@@ -29,6 +29,7 @@ from service.cutting import Windows
 from service.engine import Engine, Setup
 from service.errors import InputFileError, RequestTooLargeError, ServerError, ServiceError
 from service.joining import join, split
+from service.reference import Reference
 from service.saturation import Map, Region, effect_map, read_region
 from service.schemas import (
     SaturationRequest,
@@ -68,6 +69,10 @@ class _Asked:
     @property
     def head(self) -> bytes:
         return self.setup.variants_head if self.has_place else self.setup.pairs_head
+
+    @property
+    def reference(self) -> Reference | None:
+        return self.setup.scorer.reference
 
     @property
     def n_sequences(self) -> int:
@@ -297,7 +302,10 @@ def _answer_alike(requests: Sequence[_Predicted]) -> list[bytes]:
     asked = first.asked
     scores = asked.setup.scorer.combine(windows, found, has_place=asked.has_place)
     outcomes = iter(score_outcomes(scores, asked.setup.targets))
-    return [joined(asked.head, score_results(one.asked.items, outcomes)) for one in requests]
+    return [
+        joined(asked.head, score_results(one.asked.items, outcomes, reference=asked.reference))
+        for one in requests
+    ]
 
 
 def _lines(predicted: _Predicted, first: int) -> bytes:
@@ -306,7 +314,8 @@ def _lines(predicted: _Predicted, first: int) -> bytes:
         predicted.windows, predicted.found, has_place=asked.has_place
     )
     outcomes = score_outcomes(scores, asked.setup.targets)
-    return b"".join(line + b"\n" for line in score_results(asked.items, outcomes, first))
+    results = score_results(asked.items, outcomes, first, reference=asked.reference)
+    return b"".join(line + b"\n" for line in results)
 
 
 def _by_kind(

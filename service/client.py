@@ -28,6 +28,7 @@ from service.remote.lines import Form, LineReader
 from service.remote.problems import (
     BusyError,
     CallError,
+    GivenError,
     RefusedError,
     UnreachableError,
     UnreadableError,
@@ -51,6 +52,7 @@ __all__ = [
     "BusyError",
     "CallError",
     "Client",
+    "GivenError",
     "Job",
     "Lines",
     "RefusedError",
@@ -228,7 +230,7 @@ class Client(_Caller):
 
         Raises:
           CallError: see `service.remote.problems`; so all the others.
-          ValueError: an item or an option that no service would take.
+          GivenError: one of those, for an item or an option that no service would take.
         """
         return self._call(calls.score(items, options))
 
@@ -285,7 +287,10 @@ class Client(_Caller):
         return self._call(jobs.told(job))
 
     def wait(self, job: str, *, poll: float = _POLL) -> Job:
-        """Wait until a job is over, looking every `poll` seconds."""
+        """Wait until a job is over, looking every `poll` seconds, and return it.
+
+        One that failed, or was cancelled, is returned too: look at `state`, and at `error`.
+        """
         return self._run(jobs.waited(job, poll, self._patience))
 
     def cancel(self, job: str) -> None:
@@ -297,7 +302,11 @@ class Client(_Caller):
         self._call(jobs.cancelled(job))
 
     def download(self, job: str, path: Path | str) -> Path:
-        """Fetch the result of a job into a file, which has its name when it is whole."""
+        """Fetch the result of a job into a file, which is there when it is whole, or not at all.
+
+        Raises:
+          CallError: see `problems`; also where the job is not done.
+        """
         return self._run(jobs.downloaded(job, Path(path), self._patience))
 
     def close(self) -> None:
@@ -430,7 +439,10 @@ class AsyncClient(_Caller):
         return await self._call(jobs.told(job))
 
     async def wait(self, job: str, *, poll: float = _POLL) -> Job:
-        """Wait until a job is over, looking every `poll` seconds."""
+        """Wait until a job is over, looking every `poll` seconds, and return it.
+
+        One that failed, or was cancelled, is returned too: look at `state`, and at `error`.
+        """
         return await self._run(jobs.waited(job, poll, self._patience))
 
     async def cancel(self, job: str) -> None:
@@ -442,7 +454,11 @@ class AsyncClient(_Caller):
         await self._call(jobs.cancelled(job))
 
     async def download(self, job: str, path: Path | str) -> Path:
-        """Fetch the result of a job into a file, which has its name when it is whole."""
+        """Fetch the result of a job into a file, which is there when it is whole, or not at all.
+
+        Raises:
+          CallError: see `problems`; also where the job is not done.
+        """
         return await self._run(jobs.downloaded(job, Path(path), self._patience))
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, TypeVarTuple
 
 from service.answers import score_head
@@ -163,7 +163,9 @@ class Engine:
         """
         if self.reference is None:
             raise ValidationError(
-                "this server has no reference: send 'sequences', or start it with --reference",
+                "this server has no reference"
+                + (": send 'sequences' instead" if field == "variants" else "")
+                + "; whoever runs it can start it with --reference",
                 detail={"field": field},
             )
         return self.reference
@@ -256,6 +258,8 @@ class Engine:
         )
 
     def _make_setup(self, model: str, options: ScoringOptions) -> Setup:
+        # Requests share the runs of the batcher, whatever is set for files and jobs.
+        options = replace(options, batch_size=self.batchers[model].batch_size)
         scorer = Scorer(self.models[model], self.reference, options)
         targets = scorer.model.info.targets
         provenance = scorer.provenance()

@@ -13,6 +13,7 @@ ServiceError               HTTP  type               when
     PreconditionError       412  precondition       a file is not the one that If-Match names
     RequestTooLargeError    413  request_too_large  a body or a list exceeds a published limit
     EncodingError           415  encoding           the body of a request is compressed
+    MediaTypeError          415  media_type         its Content-Type is not what the route reads
     RangeError              416  range              a file has no such bytes
     ValidationError         422  validation_error   an option, a setting or a sequence is not valid
     InputFileError          422  input_file         a FASTA or VCF is missing, truncated, mistaken
@@ -140,6 +141,13 @@ class EncodingError(ClientError):
 
     code = 415
     type = "encoding"
+
+
+class MediaTypeError(ClientError):
+    """The Content-Type of a request is not what its route reads."""
+
+    code = 415
+    type = "media_type"
 
 
 class RangeError(ClientError):

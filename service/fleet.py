@@ -311,7 +311,7 @@ def _work(
         return
     server = _WorkerServer(configuration(app, settings), engine, settings.drain_delay)
     Thread(target=_follow, args=(line, server), daemon=True).start()
-    run_server(server, door)
+    run_server(app, server, door)
 
 
 def _answer(line: Connection, said: Loaded | Exception) -> None:

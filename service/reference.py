@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -129,7 +129,7 @@ class Reference:
             self._sha256 = file_sha256(self._path)
         return self._sha256
 
-    @property
+    @cached_property
     def contigs(self) -> tuple[str, ...]:
         """Contig names as the FASTA spells them, in the order of their first record."""
         return tuple(dict.fromkeys(segment.contig for segment in _segments(self._faidx)))

@@ -23,7 +23,7 @@ Contig = Annotated[str, Field(min_length=1, max_length=256, examples=["chr1"])]
 ItemId = Annotated[str, Field(max_length=256, description="Returned with the result")]
 Allele = Annotated[str, Field(min_length=1)]
 # The first bad item ends the check: of a body full of them, a list would be a thousand times as
-# long as the body.
+# long as the body. What more is told, within bounds: `service.web.problems`.
 _Item = TypeVar("_Item")
 Items = Annotated[list[_Item], Field(fail_fast=True)]
 
@@ -84,7 +84,7 @@ class ScoreRequest(Body):
     ] = None
     strands: Strands = None
     shifts: Shifts = None
-    coverage: Annotated[float | None, Field(gt=0, lt=1)] = None
+    coverage: Annotated[float | None, Field(strict=True, gt=0, lt=1)] = None
 
     @model_validator(mode="after")
     def _has_one_kind(self) -> Self:
@@ -348,7 +348,7 @@ class Ready(BaseModel):
         Literal["ready", "draining", "failing"],
         Field(description="draining: it is shutting down; failing: a model's last run failed"),
     ]
-    device: Annotated[str, Field(description="What was asked for: auto, cpu or cuda")]
+    device: Annotated[str, Field(description="In use: cuda where all models run there, else cpu")]
     models: list[ReadyModel]
     reference: Annotated[str | None, Field(description="File name of the reference")]
     assembly: str | None

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from service.engine import Engine
 from service.settings import Settings
+from service.web import startup
 from service.web.logs import uvicorn_log_config
 from service.web.protocol import BoundedProtocol
 
@@ -69,7 +70,8 @@ class Server(uvicorn.Server):
 
 def run(app: FastAPI, settings: Settings, door: socket.socket) -> None:
     """Answer requests on a listening socket until a signal ends it."""
-    run_server(Server(configuration(app, settings), app.state.engine, settings.drain_delay), door)
+    server = Server(configuration(app, settings), app.state.engine, settings.drain_delay)
+    run_server(app, server, door)
 
 
 def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -87,8 +89,10 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-def run_server(server: Server, door: socket.socket) -> None:
-    """Run a server on a listening socket until it ends."""
+def run_server(app: FastAPI, server: Server, door: socket.socket) -> None:
+    """Run the server of an app on a listening socket until it ends, and say what it serves."""
+    engine: Engine = app.state.engine
+    app.state.log.started(startup.facts(engine, door.getsockname()), startup.warnings(engine))
     # What is loaded by now stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()

@@ -112,7 +112,11 @@ class Settings(BaseSettings):
     coverage: float = Field(
         _SCORING.coverage, gt=0, lt=1, description="probability inside the interval"
     )
-    batch_size: int = Field(_SCORING.batch_size, ge=1, description="sequences per run of the model")
+    batch_size: int = Field(
+        _SCORING.batch_size,
+        ge=1,
+        description="sequences per run of the model, in files and jobs; requests: --micro-batch",
+    )
     mismatch_share: float = Field(
         0.1, gt=0, le=1, description="share of REF mismatches that puts the assembly in doubt"
     )

@@ -141,7 +141,9 @@ def _cause(error: BaseException) -> tuple[str, int]:
         return f"{where}{error.strerror or error}", EXIT_ERROR
     if hasattr(error, "format_message"):  # what typer raises for a wrong command line
         text = error.format_message().strip().rstrip(".")
-        return f"{text}; see varsigma --help", getattr(error, "exit_code", EXIT_ERROR)
+        context = getattr(error, "ctx", None)  # of the command that was asked for
+        command = context.command_path if context else "varsigma"
+        return f"{text}; see {command} --help", getattr(error, "exit_code", EXIT_ERROR)
     return (
         f"unexpected {type(error).__name__}: {error}; this is a bug, run with --debug and report"
         " the traceback",

@@ -27,7 +27,7 @@ LAYERS = [
     ["ahead", "bgzf", "durable"],
     ["folder"],
     ["reference", "registry"],
-    ["placement"],
+    ["placement", "reasons"],
     ["windows", "constructs"],
     ["cutting"],
     ["scoring"],

@@ -33,7 +33,7 @@ def decode(body: bytes | bytearray, form: Format) -> Any:  # noqa: ANN401  (what
         return _from_json(body) if form is Format.JSON else _from_msgpack(body)
     except DecodingError:
         raise
-    except RecursionError:
+    except (RecursionError, msgpack.StackError):
         raise DecodingError("the body is nested too deeply") from None
     except Exception as error:  # noqa: BLE001  (MessagePack alone has six unrelated kinds)
         name = "JSON" if form is Format.JSON else "MessagePack"

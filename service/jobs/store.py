@@ -63,8 +63,11 @@ class Store:
             self.root.mkdir(0o700, exist_ok=True)
             self.uploads.mkdir(0o700, exist_ok=True)
         except OSError as error:
+            is_there = self.root.is_dir()
             raise ValidationError(
-                f"--jobs {root} cannot be made: {error.strerror}", detail={"setting": "jobs"}
+                f"--jobs {root} cannot be {'written' if is_there else 'made'}: {error.strerror};"
+                " give a folder that the service may write",
+                detail={"setting": "jobs"},
             ) from error
         if not os.access(self.uploads, os.W_OK):
             raise ValidationError(f"--jobs {root} cannot be written", detail={"setting": "jobs"})

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from service.bgzf import MAGIC
-from service.errors import DiskFullError, InputFileError, ServiceError
+from service.errors import DecodingError, DiskFullError, InputFileError, ServiceError
 from service.jobs.folder import INPUT
 from service.jobs.locks import PRIVATE, take
 from service.records import read_header
@@ -192,7 +192,25 @@ def check_head(path: Path) -> None:
     has_columns = any(line.startswith(b"#CHROM") for line in lines)
     if lines and is_longer and not has_columns and all(line.startswith(b"#") for line in lines):
         return  # a header beyond what is looked at
-    read_header(lines, NAME)
+    try:
+        read_header(lines, NAME)
+    except DecodingError as error:
+        raise DecodingError(f"{error.message}{_what_it_is(text)}") from None
+
+
+def _what_it_is(text: bytes) -> str:
+    """Say what was sent in place of a VCF, where its beginning shows it, and what to do."""
+    remedy = "send the file itself as the body: curl --data-binary @FILE"
+    start = text.lstrip()[:1]
+    if text.startswith(b"--") and b"content-disposition:" in text.lower():
+        return f"; it is a form (multipart, curl -F): {remedy}"
+    if text.startswith(b"##fileformat=VCF") and b"#CHROM" in text:
+        return f"; it has lost its line ends (curl -d): {remedy}"
+    if start in {b"{", b"["}:
+        return f"; it looks like JSON: {remedy}"
+    if start == b"<":
+        return f"; it looks like HTML or XML: {remedy}"
+    return ""
 
 
 def _unpacked(head: bytes) -> bytes:

@@ -1,16 +1,19 @@
 """What a client can ask: `arguments -> Ask`, and how the answers in lines are read."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, TypeAlias, TypedDict, TypeVar
 from urllib.parse import quote
 
 import httpx2 as httpx
+import pydantic
 from pydantic import BaseModel
 
 from service.remote.exchange import Ask
 from service.remote.lines import Form
+from service.remote.problems import GivenError
 from service.schemas import (
     Live,
     ModelList,
@@ -81,8 +84,12 @@ def sequences(
     given: Iterable[str | SequenceBody], options: Mapping[str, Any]
 ) -> Ask[SequencesResponse]:
     """Predict the activity of plain sequences."""
-    bodies = [SequenceBody(sequence=one) if isinstance(one, str) else one for one in given]
-    body = SequencesRequest(sequences=bodies, **_without_seconds(options))
+    bodies = []
+    for index, one in enumerate(given):
+        with _named(f"sequences[{index}]"):
+            bodies.append(SequenceBody(sequence=one) if isinstance(one, str) else one)
+    with _named():
+        body = SequencesRequest(sequences=bodies, **_without_seconds(options))
     return _post("/v1/sequences", body, options, SequencesResponse)
 
 
@@ -90,7 +97,7 @@ def saturation(
     contig: str, start: int, end: int, options: Mapping[str, Any]
 ) -> Ask[SaturationResponse]:
     """Score every single-base change of a region; 1-based, both ends included."""
-    body = SaturationRequest(contig=contig, start=start, end=end, **_without_seconds(options))
+    body = _region(contig, start, end, options)
     return _post("/v1/saturation", body, options, SaturationResponse)
 
 
@@ -98,7 +105,7 @@ def saturation_lines(
     contig: str, start: int, end: int, options: Mapping[str, Any]
 ) -> tuple[Ask[httpx.Response], Form[SaturationResponse, SaturationResponse]]:
     """The same, a run of positions after the other."""
-    body = SaturationRequest(contig=contig, start=start, end=end, **_without_seconds(options))
+    body = _region(contig, start, end, options)
     form = Form(
         head=lambda line: SaturationResponse.model_validate(_object(line) | {"targets": {}}),
         item=lambda line: SaturationResponse.model_validate({"provenance": {}} | _object(line)),
@@ -131,18 +138,37 @@ def ready() -> Ask[Ready]:
 def _score_body(items: list[Any], options: Mapping[str, Any]) -> ScoreRequest:
     chosen = _without_seconds(options)
     if all(isinstance(item, SequencePair) for item in items):  # of nothing too: needs no reference
-        return ScoreRequest(sequences=items, **chosen)
+        with _named():
+            return ScoreRequest(sequences=items, **chosen)
     if any(isinstance(item, SequencePair) for item in items):
-        raise ValueError("one request holds either variants or pairs of sequences")
-    return ScoreRequest(
-        variants=[
-            VariantBody(contig=item.contig, pos=item.pos, ref=item.ref, alt=item.alt)
-            if isinstance(item, Variant)
-            else item
-            for item in items
-        ],
-        **chosen,
-    )
+        raise GivenError("one request holds either variants or pairs of sequences")
+    bodies = [_variant(index, item) for index, item in enumerate(items)]
+    with _named():
+        return ScoreRequest(variants=bodies, **chosen)
+
+
+def _variant(index: int, item: Variant | VariantBody) -> VariantBody:
+    if not isinstance(item, Variant):
+        return item
+    with _named(f"variants[{index}] ({item})"):
+        return VariantBody(contig=item.contig, pos=item.pos, ref=item.ref, alt=item.alt)
+
+
+def _region(contig: str, start: int, end: int, options: Mapping[str, Any]) -> SaturationRequest:
+    with _named():
+        return SaturationRequest(contig=contig, start=start, end=end, **_without_seconds(options))
+
+
+@contextmanager
+def _named(record: str = "") -> Iterator[None]:
+    """Say in one line what is wrong with a record, or with an option."""
+    try:
+        yield
+    except pydantic.ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        message = problem["msg"].removeprefix("Value error, ")
+        parts = (record, ".".join(map(str, problem["loc"])), message)
+        raise GivenError(": ".join(filter(None, parts))) from None
 
 
 def _without_seconds(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import httpx2 as httpx
 from pydantic import BaseModel, ConfigDict
 
 from service.remote.exchange import Ask, Patience, Sink, Talk, exchange, exchange_on
+from service.remote.problems import GivenError
 
 _ROUTE = "/v1/jobs"
 _CREATED = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED})
@@ -85,6 +86,8 @@ def waited(job: str, seconds: float, patience: Patience) -> Talk[Job]:
 
 def downloaded(job: str, path: Path, patience: Patience) -> Talk[Path]:
     """Fetch a result; where the line breaks, go on from there. The name appears at the end."""
+    if path.is_dir():
+        raise GivenError(f"{path} is a folder; name the file that the result is to be")
     sink = Sink(path.with_name(f"{path.name}.partial"))
 
     def rest() -> Ask[Path]:
@@ -97,7 +100,10 @@ def downloaded(job: str, path: Path, patience: Patience) -> Talk[Path]:
             sink=sink,
         )
 
-    return exchange_on(rest, patience, lambda: sink.size)
+    try:
+        return (yield from exchange_on(rest, patience, lambda: sink.size))
+    finally:
+        sink.path.unlink(missing_ok=True)  # of no use to another call, which begins anew
 
 
 def _path(job: str) -> str:

@@ -2,6 +2,7 @@
 
 ```
 CallError             a call did not give what it should
+  GivenError          no service would take what is given, so that nothing was sent; a ValueError
   UnreachableError    no answer: no connection, it broke off, or nothing came for too long
   UnreadableError     an answer that this service does not give: cut short, or of something between
   RefusedError        the service said no, and why: type, message, detail
@@ -37,6 +38,10 @@ class UnreachableError(CallError):
 
 class UnreadableError(CallError):
     """What came is no answer of this service."""
+
+
+class GivenError(CallError, ValueError):
+    """What is given has no form that a service takes; it was not sent."""
 
 
 class RefusedError(CallError):

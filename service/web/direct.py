@@ -49,5 +49,5 @@ class Direct:
         except ServiceError as error:
             response = failures.response(scope, error)
         except RequestValidationError as error:
-            response = failures.response(scope, failures.problem_of(error, scope))
+            response = failures.response(scope, failures.problem_of(error))
         await response(scope, receive, send)

@@ -70,7 +70,7 @@ def install(
     app.openapi = openapi  # type: ignore[method-assign]
     router = APIRouter()
 
-    # Both in a thread: to put the interface together takes tenths of a second.
+    # Both in a thread: to put the interface together holds the event loop longer than a request.
     @router.get(_OPENAPI, include_in_schema=False)
     def description() -> Response:
         return Response(text(), media_type="application/json")

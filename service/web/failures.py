@@ -12,7 +12,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
@@ -24,7 +23,7 @@ from service.errors import (
     DeadlineError,
     DecodingError,
     DiskFullError,
-    EncodingError,
+    MediaTypeError,
     MethodNotAllowedError,
     ModelNotFoundError,
     NotFoundError,
@@ -42,7 +41,7 @@ from service.web.record import record_of
 
 Shape = Callable[[ServiceError, Engine], Mapping[str, Any]]
 
-_MAX_PROBLEMS = 10
+_MAX_PROBLEMS = 20
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _SHAPES = "error_shapes"
 # Refusals of the router, which no code of ours raises.
@@ -59,7 +58,7 @@ _MEANING: dict[int, tuple[str, type[ServiceError]]] = {
     409: ("It is not done yet", ConflictError),
     412: ("It is not what If-Match names", PreconditionError),
     413: ("The body or the list is longer than the published limit", RequestTooLargeError),
-    415: ("The body is compressed", EncodingError),
+    415: ("The body is compressed, or of another Content-Type", MediaTypeError),
     416: ("It has no such bytes", RangeError),
     422: ("A field is missing or not allowed", ValidationError),
     429: ("The API key has used up this minute; see Retry-After", RateLimitedError),
@@ -155,29 +154,21 @@ async def _on_service_error(request: Request, error: Exception) -> Response:
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return response(request.scope, problem_of(error, request.scope))
+    return response(request.scope, problem_of(error))
 
 
-def problem_of(error: RequestValidationError, scope: Scope) -> ServiceError:
+def problem_of(error: RequestValidationError) -> ServiceError:
     """Return what is wrong with a request that does not fit its route."""
-    errors, content_type = error.errors(), Headers(scope=scope).get("content-type")
-    return _decoding_problem(errors, content_type) or _validation_problem(errors)
+    errors = error.errors()
+    return _decoding_problem(errors[0]) or _validation_problem(errors)
 
 
-def _decoding_problem(
-    errors: Sequence[Mapping[str, Any]], content_type: str | None
-) -> DecodingError | None:
-    first = errors[0]
-    if first["type"] == "json_invalid":
+def _decoding_problem(first: Mapping[str, Any]) -> DecodingError | None:
+    if first.get("type") == "json_invalid":
         position = first["loc"][-1]
         return DecodingError(
             f"the body is not JSON: {first['ctx']['error']}, at character {position}",
             detail={"position": position},
-        )
-    is_json = (content_type or "").partition(";")[0].strip().lower().endswith("json")
-    if first["loc"] == ("body",) and first["type"] != "missing" and not is_json:
-        return DecodingError(
-            f"Content-Type is {content_type or 'missing'}; it must be application/json"
         )
     return None
 

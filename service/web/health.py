@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from service import examples
 from service.schemas import Live, Ready, ReadyModel
+from service.session import CUDA
 from service.web.state import Loaded, example
 
 router = APIRouter(tags=["health"])
@@ -25,11 +26,12 @@ async def live() -> Live:
 async def ready(engine: Loaded, response: Response) -> Ready:
     """Say whether requests are answered, and on which device."""
     reference, state = engine.reference, engine.state
+    is_on_cuda = all(model.providers[0] == CUDA for model in engine.models.values())
     if state != "ready":
         response.status_code = 503
     return Ready(
         status=state,
-        device=engine.settings.device,
+        device="cuda" if is_on_cuda else "cpu",
         models=[
             ReadyModel(name=name, providers=list(model.providers))
             for name, model in engine.models.items()

@@ -1,7 +1,8 @@
 """A route whose body is one pydantic model, read once, straight from the bytes.
 
 FastAPI parses a body into Python objects, then validates those, and solves the dependencies of a
-route by its general rules: several times what such a request needs. The OpenAPI page is FastAPI's.
+route by its general rules: all that costs more than such a request needs. The OpenAPI page is
+FastAPI's.
 """
 
 import json
@@ -15,14 +16,14 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from service.errors import DecodingError, ValidationError
+from service.errors import DecodingError, MediaTypeError, ValidationError
 from service.game.codec import shown, unrepeated
 from service.web.gone import unless_gone
+from service.web.problems import MOST_PROBLEMS, of_other_items
 from service.web.state import call_of
 
 # How pydantic ends what it says of bytes that are no JSON.
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")
-_MOST_PROBLEMS = 1000
 _BEFORE_COLON = re.compile(rb'"([^"]*)"\s*:')
 _SHORT_BODY = 1000
 
@@ -52,7 +53,7 @@ def _parsed(kind: type[pydantic.BaseModel], body: bytes, content_type: str | Non
         raise RequestValidationError([problem])
     main, _, sub = (content_type or "").partition(";")[0].strip().lower().partition("/")
     if main != "application" or not (sub == "json" or sub.endswith("+json")):
-        raise DecodingError(
+        raise MediaTypeError(
             f"Content-Type is {content_type or 'missing'}; it must be application/json"
         )
     if body.startswith(BOM_UTF8):
@@ -60,16 +61,16 @@ def _parsed(kind: type[pydantic.BaseModel], body: bytes, content_type: str | Non
     try:
         found = kind.model_validate_json(body)
     except pydantic.ValidationError as error:
-        # Listing them takes many times the memory of the body that has them.
-        if error.error_count() > _MOST_PROBLEMS:
+        if error.error_count() > MOST_PROBLEMS:
             raise ValidationError(
                 f"the body has {error.error_count()} problems, too many to list"
             ) from None
-        problems = error.errors(include_url=False, include_input=False)
+        problems: list[Any] = error.errors(include_url=False, include_input=False)
+        problems += of_other_items(kind, body, problems)
         raise RequestValidationError(
             [
                 _not_json(problem, body)
-                if problem["type"] == "json_invalid"
+                if problem.get("type") == "json_invalid"
                 else {**problem, "loc": ("body", *problem["loc"])}
                 for problem in problems
             ]

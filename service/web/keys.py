@@ -118,7 +118,10 @@ def add_key(path: Path, name: str, per_minute: int | None) -> str:
             f"{problem['loc'][0]}: {problem['msg']}, got {problem['input']!r}"
         ) from None
     if path.exists() and any(known.name == name for known in read_keys(path)):
-        raise ValidationError(f"{path} has a key {name!r} already")
+        raise ValidationError(
+            f"{path} has a key {name!r} already; take another name, or delete that line, which ends"
+            " the key when the service starts again"
+        )
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - 1, 0))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from service.engine import Engine
 from service.errors import DecodingError, ModelContractError, ModelNotFoundError, ServiceError
-from service.game.codec import unrepeated
+from service.game.codec import shown, unrepeated
 from service.registry import INPUT, OUTPUTS, Model, ModelInfo
 from service.sequence import BASES, Codes
 from service.web.gone import unless_gone
@@ -186,16 +186,31 @@ def _codes(tensor: dict[str, Any], width: int) -> Codes:
     if not isinstance(data, list):
         raise DecodingError(f"{INPUT} must have data, a list")
     if data and set(map(type, data)) == {list}:
-        if len(data) != shape[0] or set(map(len, data)) != {width}:
-            raise DecodingError(f"the rows of data do not make up the shape {shape}")
+        if len(data) != shape[0]:
+            raise DecodingError(f"data has {len(data)} rows, the shape {shape} asks for {shape[0]}")
+        if set(map(len, data)) != {width}:
+            row = next(row for row, codes in enumerate(data) if len(codes) != width)
+            raise DecodingError(f"data[{row}] holds {len(data[row])} numbers, not {width}")
         data = list(chain.from_iterable(data))
     if set(map(type, data)) != {int}:
-        raise DecodingError("data must hold whole numbers only")
+        place = next((at for at, code in enumerate(data) if type(code) is not int), 0)
+        raise DecodingError(f"data must hold whole numbers only{_where(place, data, width)}")
     if len(data) != shape[0] * width:
-        raise DecodingError(f"data holds {len(data)} numbers, the shape {shape} asks for others")
+        n = shape[0] * width
+        raise DecodingError(f"data holds {len(data)} numbers, the shape {shape} asks for {n}")
     if not (min(data) >= 0 and max(data) < len(BASES)):
-        raise DecodingError(f"data must hold codes from 0 to {len(BASES) - 1} ({BASES})")
+        place = next(at for at, code in enumerate(data) if not 0 <= code < len(BASES))
+        raise DecodingError(
+            f"data must hold codes from 0 to {len(BASES) - 1} ({BASES}){_where(place, data, width)}"
+        )
     return np.frombuffer(bytes(data), np.uint8).reshape(-1, width)
+
+
+def _where(place: int, data: list[Any], width: int) -> str:
+    """Name an element, by its place in the flat list and in the shape."""
+    if not data:
+        return ""
+    return f"; element {place} ([{place // width}, {place % width}]) is {shown(data[place])}"
 
 
 def write_infer(head: dict[str, str], tensors: dict[str, NDArray[np.float32]]) -> bytes:

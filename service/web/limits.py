@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from fastapi import Request
@@ -30,7 +30,7 @@ class Quotas:
           keys: all that there are.
           shared: folder of a service of several workers, which know the same keys.
         """
-        self._exclusive: Callable[[], AbstractContextManager[None]] = nullcontext
+        self._exclusive: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
         storage: Storage = MemoryStorage()
         if shared is not None:
             counted = [_limit(key).key_for(key.name) for key in keys if key.per_minute is not None]
@@ -44,6 +44,7 @@ class Quotas:
         Raises:
           RequestTooLargeError: more items than a whole minute allows.
           RateLimitedError: more than are left.
+          OverloadedError: another worker, which the system stopped, keeps the counts.
         """
         if key.per_minute is None:
             return
@@ -55,7 +56,7 @@ class Quotas:
                 detail={"limit": key.per_minute, "given": cost},
             )
         limit = _limit(key)
-        with self._exclusive():  # nothing is waited for inside, where there are other workers
+        async with self._exclusive():  # nothing inside waits, where there are other workers
             # `hit` alone would count what it refuses.
             is_allowed = await self._limiter.test(limit, key.name, cost=cost)
             is_allowed = is_allowed and await self._limiter.hit(limit, key.name, cost=cost)
@@ -90,6 +91,7 @@ async def charge(request: Request, *, items: int, sequences: int = 0) -> None:
     Raises:
       RequestTooLargeError: its key may never ask for that many.
       RateLimitedError: its key may not ask for that many now.
+      OverloadedError: that cannot be counted now.
     """
     record = record_of(request.scope)
     record.items, record.sequences = items, sequences

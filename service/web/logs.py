@@ -1,13 +1,14 @@
-"""One line of JSON on stderr for each request and each bug; never what was asked or sent.
+"""One line of JSON on stderr for the start, each request and each bug.
 
-No sequence, variant, key, body or path of a file. The message of an unexpected exception may hold
-one, so it is written in debug mode only.
+Never what was asked or sent: no sequence, variant, key, body or path of a file. The message of an
+unexpected exception may hold one, so it is written in debug mode only.
 """
 
 import logging
+import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any, Protocol
@@ -37,6 +38,9 @@ class Sink(Protocol):
     def info(self, line: str) -> None:
         """Take the line of a request."""
 
+    def warning(self, line: str) -> None:
+        """Take the line of what is perhaps not meant."""
+
     def error(self, line: str) -> None:
         """Take the line of a bug."""
 
@@ -47,7 +51,7 @@ class _Stderr:
     def info(self, line: str) -> None:
         sys.stderr.write(f"{line}\n")
 
-    error = info
+    warning = error = info
 
 
 class Log:
@@ -63,6 +67,12 @@ class Log:
             processors=[*_STAMPS, _RENDERER],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         ).bind()
+
+    def started(self, facts: Mapping[str, Any], warnings: Iterable[str]) -> None:
+        """Write what is served, and a line for each thing that is perhaps not meant."""
+        self._logger.info("start", pid=os.getpid(), **facts)
+        for warning in warnings:
+            self._logger.warning("start", warning=warning)
 
     def answered(self, record: Record) -> None:
         """Write what became of a request; status 499 where the client left before an answer."""

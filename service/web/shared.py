@@ -8,21 +8,24 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from asyncio import sleep
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from limits.aio.storage import Storage
+
+from service.errors import OverloadedError
 
 _METRICS = "metrics"
 _QUOTAS = "quotas"
 _WORKER = "worker-"
 # What prometheus_client reads.
 _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-# A lock is held for microseconds, unless the system stopped its holder, and then the others do not
-# wait for it: a count that is slightly wrong is the smaller evil.
-_TRIES = 50
-_PAUSE_SECONDS = 0.001
+# Between tries to lock. A lock is held for microseconds, unless the system stopped its holder; who
+# asks meanwhile is refused after a second, because a count without the lock could be wrong.
+_PAUSES = tuple(0.001 * 2**n for n in range(10))
+_RETRY_SECONDS = 1
 # Items used, end of the minute in seconds since 1970.
 _ENTRY = struct.Struct("<qd")
 
@@ -88,17 +91,28 @@ class SharedStorage(Storage):
         os.ftruncate(self._file, size)
         self._map = mmap.mmap(self._file, size)
 
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Let no other process count meanwhile: for microseconds, so the event loop may wait."""
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Let no other process count meanwhile. The event loop goes on while the lock is taken.
+
+        Nothing may be awaited inside that waits: this process may take its own lock again.
+
+        Raises:
+          OverloadedError: another process kept it all the time.
+        """
         import fcntl  # noqa: PLC0415  (not on Windows, where nothing else needs it)
 
-        for _ in range(_TRIES):
+        for pause in (*_PAUSES, None):
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except OSError:
-                time.sleep(_PAUSE_SECONDS)
+                if pause is None:
+                    raise OverloadedError(
+                        f"the quotas cannot be counted now; try again in {_RETRY_SECONDS} s",
+                        retry_after=_RETRY_SECONDS,
+                    ) from None
+                await sleep(pause)
         try:
             yield
         finally:

@@ -23,7 +23,7 @@ class Lines:
     def info(self, line: str) -> None:
         self.raw.append(line)
 
-    error = info
+    warning = error = info
 
     @property
     def all(self) -> list[dict]:

@@ -25,6 +25,14 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def parent_of(pid: int) -> int:
+    """Process that started a process, or has inherited it; 0 where it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def count_shards(folder: Path) -> int:
     """Finished shards in a work folder, which may be removed at any time."""
     with suppress(FileNotFoundError):

@@ -75,6 +75,25 @@ def test_a_rate_that_falls_admits_less(batcher, clock):
         assert batcher.refusal(1, clock.now + 0.1) is None
 
 
+@pytest.mark.parametrize(
+    ("come_through", "least"),
+    [
+        (100.0, 5 * 0.08),  # of what the session alone needs
+        (60.0, 5 * 0.08),
+        (20.0, 2.5 * 0.4),  # of how they come through, where that is slower
+    ],
+)
+def test_a_wait_is_feared_to_be_longer_than_it_should_be(
+    batcher, clock, monkeypatch, come_through, least
+):
+    batcher._rate = 100.0
+    monkeypatch.setattr(batcher._pace, "rate", lambda *_: come_through)
+    with batcher.admitted(8, None):
+        needed = least + 0.02  # its own two sequences
+        assert batcher.refusal(2, clock.now + needed - 0.001) is not None
+        assert batcher.refusal(2, clock.now + needed + 0.001) is None
+
+
 def test_a_slow_model_is_given_time_for_its_runs():
     pace = Pace(8)
     assert pace.rate(0, 4.0) == 4.0

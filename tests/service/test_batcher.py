@@ -5,10 +5,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
-from service.batcher import Batcher, Lane
+from service.batcher import Batcher, Lane, _Job
 from service.errors import DeadlineError, OverloadedError
 from tests.service.slow_model import SlowModel, rows, spelt
 
@@ -126,6 +127,27 @@ def test_a_deadline_that_passes_while_waiting(batcher, model):
 
     asyncio.run(scenario())
     assert [spelt(batch) for batch in model.batches] == [[0], [20]], "it never ran"
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_what_is_due_when_its_turn_comes_is_told_and_not_taken(model, monkeypatch, lane):
+    batcher = Batcher(model, batch_size=8, max_waiting=40)
+    batcher.close()  # nobody takes but this test
+    monkeypatch.setattr("service.batcher.time", SimpleNamespace(monotonic=lambda: 1000.0))
+    loop = asyncio.new_event_loop()
+    jobs = [
+        _Job(rows(10 * number, 2), lane, deadline, loop.create_future())
+        for number, deadline in enumerate((999.9, 1000.0, 1000.1, float("inf")))
+    ]
+    for job in jobs:
+        batcher._queues[lane].add(job)
+    pieces = batcher._take(n_free=1)
+    assert [piece.job for piece in pieces] == jobs[2:]
+    assert batcher.depth(lane) == 0
+    loop.run_until_complete(asyncio.sleep(0))
+    told = [job.future.exception() if job.future.done() else None for job in jobs]
+    assert [type(error) for error in told] == [DeadlineError] * 2 + [type(None)] * 2
+    loop.close()
 
 
 def test_one_that_is_too_late_when_its_turn_comes_does_not_run(batcher, model):

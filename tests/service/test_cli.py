@@ -247,7 +247,8 @@ def test_a_machine_without_cuda_says_so(capsys, tmp_path, vcf, options):
 
 def test_wrong_command_lines_are_one_line(capsys, vcf, tmp_path, options):
     out = tmp_path / "out.vcf"
-    fails(capsys, ["score", vcf], "--output", "--help", code=2)
+    fails(capsys, ["score", vcf], "--output", "see varsigma score --help", code=2)
+    fails(capsys, ["serve", "--port", "80x"], "--port", "see varsigma serve --help", code=2)
     fails(capsys, ["score"], "'IN'", code=2)
     fails(capsys, ["scores"], "scores", code=2)
     fails(capsys, ["score", vcf, "-o", out, "--threads", "many"], "--threads", "integer", code=2)

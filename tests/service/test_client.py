@@ -19,7 +19,9 @@ from service.app import create_app
 from service.client import (
     AsyncClient,
     BusyError,
+    CallError,
     Client,
+    GivenError,
     RefusedError,
     SequencePair,
     UnreachableError,
@@ -249,14 +251,35 @@ def test_a_service_with_keys(mode, toy_models_dir, tmp_path):
         assert key not in str(refused.value)
 
 
-def test_what_no_service_would_take_is_not_sent(mode):
-    def never(_: httpx.Request) -> httpx.Response:
-        raise AssertionError
+def never_asked(_: httpx.Request) -> httpx.Response:
+    raise AssertionError
 
-    asked = Asked(mode, handler=never)
+
+def test_what_no_service_would_take_is_not_sent(mode):
+    asked = Asked(mode, handler=never_asked)
     for items, options in (([SNV, PAIR], {}), ([PAIR], {"strands": 3}), ([PAIR], {"stands": 1})):
         with pytest.raises(ValueError, match=r"either|strands|stands"):
             asked.do("score", items, **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "message"),
+    [
+        (
+            "score", ([SNV, Variant("chr17", -5, "G", "A")],),
+            "variants[1] (chr17:-5:G>A): pos: Input should be greater than or equal to 0",
+        ),
+        ("sequences", (["ACGT", ""],), "sequences[1]: sequence: String should have at least 1"),
+        ("saturation", ("chr1", 5, 4), "end must not be less than start"),
+        ("score", ([SNV, PAIR],), "one request holds either variants or pairs"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line_that_names_the_record(mode, call, given, message):
+    with pytest.raises(CallError) as error:
+        Asked(mode, handler=never_asked).do(call, *given)
+    assert isinstance(error.value, GivenError)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
 
 
 @pytest.fixture(scope="module")
@@ -571,7 +594,13 @@ def test_a_result_that_is_not_there_leaves_no_file_of_its_name(mode, tmp_path):
     handler, _ = in_turn(refused(404))
     with pytest.raises(RefusedError):
         Asked(mode, handler=handler).do("download", "../x", tmp_path / "out.vcf")
-    assert not (tmp_path / "out.vcf").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_no_place_for_a_result(mode, tmp_path):
+    with pytest.raises(GivenError, match="is a folder; name the file"):
+        Asked(mode, handler=never_asked).do("download", "abc", tmp_path)
+    assert list(tmp_path.parent.glob("*.partial")) == []
 
 
 def test_a_job_is_no_path(mode):

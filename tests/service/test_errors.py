@@ -18,6 +18,7 @@ PUBLIC = {
     "PreconditionError": (412, "precondition"),
     "RequestTooLargeError": (413, "request_too_large"),
     "EncodingError": (415, "encoding"),
+    "MediaTypeError": (415, "media_type"),
     "RangeError": (416, "range"),
     "ValidationError": (422, "validation_error"),
     "InputFileError": (422, "input_file"),

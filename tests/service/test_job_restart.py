@@ -1,17 +1,22 @@
 """A service that ends, in any way, loses no job; `python -m tests.kill_jobs` does it at length."""
 
 import json
+import os
 import random
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 
 from tests.kill_jobs import Broken, Service, Trial, _workers
+from tests.kill_resume import check_kept
+from tests.kill_resume import finished as finished_shards
 from tests.service.job_desk import finished
-from tests.service.processes import count_shards, wait_until
+from tests.service.processes import children, count_shards, parent_of, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
 
@@ -50,6 +55,41 @@ def test_one_of_several_processes_scores_and_another_one_takes_over(desk):
         again = desk.submit(other, shifts="2").json()
         assert finished(other, again)["state"] == "done"
         wait_until(lambda: _workers(again["id"]) == [])
+
+
+def test_when_the_worker_that_has_jobs_scored_is_killed_another_one_takes_over(tmp_path):
+    trial = Trial(tmp_path, n_records=4000, rng=random.Random(1), shard_bytes=6000)
+    expected = trial.offline()
+    service = Service(
+        tmp_path, jobs=tmp_path / "jobs", workers=2, drain_delay=0, **trial.settings
+    )  # fmt: skip
+    service.start()
+    try:
+        job = service.ask("POST", "/v1/jobs", trial.vcf.read_bytes())["id"]
+        work = tmp_path / "jobs" / job / "result.vcf.varsigma"
+        wait_until(lambda: count_shards(work) >= 3)
+        [scoring] = _workers(job)
+        victim = parent_of(scoring)
+        assert victim in children(service.process.pid), "a worker, not the parent of all"
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: scoring not in _workers(job))
+        done = finished_shards(work)
+        assert done
+        heirs = set()
+
+        def is_done() -> bool:
+            check_kept(work, done)
+            heirs.update(parent_of(pid) for pid in _workers(job))
+            with suppress(URLError, ConnectionError):  # was with the one that was killed
+                return service.ask("GET", f"/v1/jobs/{job}")["state"] == "done"
+            return False
+
+        wait_until(is_done)
+        assert heirs - {0, victim}
+        assert service.ask("GET", f"/v1/jobs/{job}/result") == expected
+        assert service.stop() == 0
+    finally:
+        service.kill()
 
 
 def test_jobs_give_way_to_requests(desk):

@@ -45,8 +45,16 @@ def assert_nothing_is_left(desk) -> None:
         (gzipped(b"nothing"), 400, "not a VCF"),
         (gzipped(b"\0" * 100_000_000), 400, "not a VCF"),
         (gzipped(b""), 400, "not a VCF"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + HEADER + b"\r\n--x--",
+            400, "a form (multipart, curl -F): send the file itself as the body",
+        ),
+        (HEADER.replace(b"\n", b""), 400, "lost its line ends (curl -d): send"),
+        (b'{"variants": []}', 400, "looks like JSON: send"),
+        (b"\n<!doctype html>", 400, "looks like HTML or XML: send"),
+        (b"--x\n" + HEADER, 400, "among its first 1 lines"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_vcf_is_refused_at_once(desk, content, status, word):
     error = error_of(desk.submit(desk.client(), content), status)
     assert word in error["message"]

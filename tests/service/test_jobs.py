@@ -182,6 +182,13 @@ def test_a_folder_that_cannot_be_used_stops_the_start(desk):
         desk.app()
 
 
+def test_a_folder_that_cannot_be_written_is_not_said_to_be_missing(desk, monkeypatch):
+    desk.jobs.mkdir()
+    (desk.jobs / "uploads").write_text("")  # for root every folder can be written
+    with pytest.raises(Exception, match=r"--jobs .* cannot be written: .*; give a folder that"):
+        desk.app()
+
+
 def test_without_a_reference_there_is_nothing_to_score(desk):
     error = error_of(desk.submit(desk.client(reference=None)), 422)
     assert "--reference" in error["message"]

@@ -56,7 +56,7 @@ def test_a_limit_is_positive_and_a_name_is_given_once(file):
     with pytest.raises(ValidationError, match=r"^per_minute: "):
         add_key(file, "a", 0)
     add_key(file, "a", None)
-    with pytest.raises(ValidationError, match="'a' already"):
+    with pytest.raises(ValidationError, match="'a' already; take another name"):
         add_key(file, "a", None)
     assert len(file.read_text().splitlines()) == 1
 

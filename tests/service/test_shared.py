@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from service.errors import RateLimitedError
+from service.errors import OverloadedError, RateLimitedError
 from service.web.keys import Key
 from service.web.limits import Quotas
 from service.web.record import Record
@@ -22,12 +22,14 @@ KEYS = [
     for name, limit in (("a", 10), ("free", None), ("b", 5))
 ]
 HOLD = """
-import sys, time
+import asyncio, sys, time
 from pathlib import Path
 from service.web.shared import SharedStorage
-with SharedStorage(Path(sys.argv[1]), ["a"]).exclusive():
-    print("held", flush=True)
-    time.sleep(600)
+async def hold():
+    async with SharedStorage(Path(sys.argv[1]), ["a"]).exclusive():
+        print("held", flush=True)
+        time.sleep(600)
+asyncio.run(hold())
 """
 
 
@@ -66,19 +68,39 @@ def test_a_worker_that_is_killed_blocks_nobody(tmp_path):
         storage = SharedStorage(tmp_path, ["a"])
         began = time.monotonic()
         os.kill(holder.pid, signal.SIGKILL)
-        with storage.exclusive():
-            assert asyncio.run(storage.incr("a", 60, 3)) == 3
+
+        async def count() -> int:
+            async with storage.exclusive():
+                return await storage.incr("a", 60, 3)
+
+        assert asyncio.run(count()) == 3
         assert time.monotonic() - began < 10
 
 
-def test_a_worker_that_is_stopped_blocks_nobody_for_long(tmp_path):
+def test_while_a_worker_that_is_stopped_holds_the_counts_nothing_goes_uncounted(tmp_path):
     command = [sys.executable, "-c", HOLD, tmp_path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        began = time.monotonic()
-        assert take(Quotas(KEYS, tmp_path), "a", 4)["x-ratelimit-remaining"] == 6
-        assert 0.04 < time.monotonic() - began < 10, "it tried, and went on"
+        quotas, record = Quotas(KEYS, tmp_path), Record("id", "POST")
+        ticks = 0
+
+        async def scenario() -> None:
+            nonlocal ticks
+            asking = asyncio.create_task(quotas.take(KEYS[0], 4, record))
+            while not asking.done():
+                await asyncio.sleep(0.01)
+                ticks += 1
+            with pytest.raises(OverloadedError, match="try again in 1 s") as refused:
+                await asking
+            assert refused.value.retry_after == 1
+            await quotas.take(KEYS[1], 1000, record)  # has no quota to count
+
+        asyncio.run(scenario())
+        assert ticks > 5, "the event loop went on meanwhile"
+        assert record.headers == []
         holder.kill()
+        holder.wait()
+    assert take(quotas, "a", 4)["x-ratelimit-remaining"] == 6, "the one refused is not counted"
 
 
 def test_nothing_is_waited_for_while_others_are_locked_out(tmp_path):

@@ -16,6 +16,7 @@ ERROR_TYPES = {
     404: "model_not_found",
     405: "method_not_allowed",
     413: "request_too_large",
+    415: "media_type",
     422: "validation_error",
     500: "internal_error",
     503: "overloaded",

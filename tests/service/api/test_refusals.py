@@ -36,7 +36,7 @@ def test_bad_json(client, content):
 def test_json_under_another_content_type_is_explained(client):
     for headers in ({"content-type": "application/x-www-form-urlencoded"}, {}):
         response = client.post("/v1/score", content=b'{"sequences": []}', headers=headers)
-        assert_error(response, 400, "application/json")
+        assert_error(response, 415, "application/json")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,8 @@ def test_json_under_another_content_type_is_explained(client):
         ({"sequences": [PAIR], "shifts": [0.5]}, "shifts.0"),
         ({"sequences": [PAIR], "coverage": 1}, "coverage"),
         ({"sequences": [PAIR], "coverage": "wide"}, "coverage"),
+        ({"sequences": [PAIR], "coverage": "0.9"}, "coverage"),
+        ({"sequences": [PAIR], "strands": "2"}, "strands"),
     ],
 )
 def test_validation_errors_name_the_field(client, body, field):
@@ -108,14 +110,50 @@ def test_validation_errors_of_the_core_have_the_same_shape(client):
 def test_many_problems_are_counted_and_the_list_is_bounded(client):
     response = client.post("/v1/score", json={"sequences": []} | {str(n): n for n in range(40)})
     detail = assert_error(response, 422, "(and 39 more)")
-    assert len(detail["problems"]) == 10
+    assert len(detail["problems"]) == 20
 
 
 @pytest.mark.parametrize("route", ["/v1/score", "/v1/sequences"])
-def test_of_many_bad_items_the_first_is_told(client, route):
+def test_of_many_bad_items_twenty_are_told(client, route):
+    response = client.post(route, json={"sequences": [0] * 40})
+    detail = assert_error(response, 422, "sequences.0: ", "(and 19 more)")
+    fields = [problem["field"] for problem in detail["problems"]]
+    assert fields == [f"sequences.{number}" for number in range(20)]
+
+
+def test_every_bad_item_is_told_beside_what_else_is_wrong(client):
+    variants = [SNV] * 9
+    for number, bad in (
+        (2, {"pos": -1, "alt": ""}),
+        (4, {"extra": 1}),
+        (8, {"ref": 1, "pos": "1"}),
+    ):
+        variants[number] = SNV | bad
+    body = {"variants": variants, "strands": 3}
+    detail = assert_error(
+        client.post("/v1/score", json=body), 422, "variants.2.pos: ", "(and 4 more)"
+    )
+    fields = [problem["field"] for problem in detail["problems"]]
+    # Of the first all, of the others what is wrong first.
+    assert fields == [
+        "variants.2.pos", "variants.2.alt", "strands", "variants.4.extra", "variants.8.pos",
+    ]  # fmt: skip
+    assert all(problem["problem"] for problem in detail["problems"])
+
+
+def test_of_a_long_body_the_first_bad_item_is_told(toy_models_dir):
     # A list of the problems of each would take many times the memory of the body.
-    detail = assert_error(client.post(route, json={"sequences": [0] * 20}), 422, "sequences.0: ")
+    client = TestClient(create_app(settings(toy_models_dir, max_body_bytes=10**7)))
+    response = client.post("/v1/score", json={"sequences": [0] * 600_000})
+    detail = assert_error(response, 422, "sequences.0: ")
     assert [problem["field"] for problem in detail["problems"]] == ["sequences.0"]
+    # One item may have very many problems too.
+    wrong = PAIR | {str(number): 0 for number in range(2000)}
+    response = client.post("/v1/score", json={"sequences": [0, wrong]})
+    detail = assert_error(response, 422, "sequences.0: ", "(and 1 more)")
+    assert detail["problems"][1] == {
+        "field": "sequences.1", "problem": "2000 problems, too many to list",
+    }  # fmt: skip
 
 
 def test_a_body_full_of_wrong_keys_is_not_listed(toy_models_dir):

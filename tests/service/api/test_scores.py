@@ -60,14 +60,18 @@ def test_every_input_has_one_result_with_its_status(client):
     assert [result["index"] for result in answer["results"]] == list(range(len(variants)))
     for result in answer["results"][1:]:
         assert result["targets"] is None
-        assert result["reason"] == Status(result["status"]).reason
+        if result["status"] not in {"unknown_contig", "ref_mismatch"}:
+            assert result["reason"] == Status(result["status"]).reason
+    assert answer["results"][7]["reason"] == "the reference has no contig 'chrX'; it has chr1, chrM"
+    mismatch = answer["results"][-1]["reason"]
+    assert mismatch == f"REF differs from the reference sequence, which has {SNV['ref']} at chr1:41"
 
 
 def test_options_are_taken_and_reported(client):
     answer = score(client, sequences=[PAIR], strands=1, shifts=[-2, 0, 2], coverage=0.5)
     assert answer["provenance"]["options"] == {
         "strands": 1, "shifts": [-2, 0, 2], "anchorings": ["left", "right"], "coverage": 0.5,
-        "batch_size": 256,
+        "batch_size": 16,
     }  # fmt: skip
     wide = score(client, sequences=[PAIR], strands=1, shifts=[-2, 0, 2], coverage=0.9)
     narrow_, wide_ = (a["results"][0]["targets"]["K562"] for a in (answer, wide))

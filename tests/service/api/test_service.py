@@ -1,6 +1,7 @@
 """The service itself: models, health, and the start."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from service.app import create_app
 from service.errors import ModelContractError, ModelNotFoundError
+from service.session import CUDA
 from tests.service.api.asking import (
     MAX_BODY,
     MAX_ITEMS,
@@ -40,6 +42,7 @@ def test_health(client):
     ready = client.get("/health/ready").json()
     assert ready["status"] == "ready"
     assert ready["models"][0] == {"name": "sum", "providers": ["CPUExecutionProvider"]}
+    assert ready["device"] == "cpu", "the one in use"
     assert ready["reference"] == "tiny.fa", "the file's name, not its path"
 
 
@@ -57,11 +60,18 @@ def test_not_ready(client, app, monkeypatch):
     assert score(client, sequences=[PAIR])["results"], "what comes is still answered"
 
 
-def test_a_service_for_cuda_is_not_ready_on_anything_else(app, client):
+def test_a_service_for_cuda_is_not_ready_on_anything_else(app, client, monkeypatch):
     app.state.engine.settings = app.state.engine.settings.model_copy(update={"device": "cuda"})
     response = client.get("/health/ready")
     assert (response.status_code, response.json()["status"]) == (503, "failing")
     assert response.json()["models"][0]["providers"] == ["CPUExecutionProvider"]
+    assert response.json()["device"] == "cpu"
+    monkeypatch.setattr(
+        app.state.engine,
+        "models",
+        {"sum": SimpleNamespace(providers=(CUDA, "CPUExecutionProvider"))},
+    )
+    assert client.get("/health/ready").json()["device"] == "cuda"
 
 
 @pytest.mark.parametrize("path", [path for path, method in ROUTES.items() if method == "GET"])

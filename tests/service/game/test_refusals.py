@@ -147,7 +147,7 @@ def packed_pairs(*pairs: tuple[Any, Any]) -> bytes:
         (b"", "not MessagePack"),
         (b"\xc1", "not MessagePack"),
         (msgpack.packb({}) + b"\x00", "not MessagePack"),
-        (b"\x91" * 90_000, "not MessagePack"),
+        (b"\x91" * 90_000, "nested too deeply"),
         (b"\xa2\xff\xff", "not MessagePack"),
         (b"\xdf\xff\xff\xff\xff", "not MessagePack"),
         (packed_pairs(("a", 1), ("a", 2)), "'a' occurs twice"),

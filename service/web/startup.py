@@ -1,0 +1,57 @@
+"""What a service says of itself when it starts, for who runs it: `app -> facts, warnings`."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from service import __version__
+from service.engine import Engine
+from service.schemas import Limits
+
+# What the files of an assembly are called.
+_NAMES = {
+    "GRCh37": re.compile(r"(?i)hg19|grch37|b37|hs37"),
+    "GRCh38": re.compile(r"(?i)hg38|grch38|b38|hs38"),
+}
+
+
+def facts(engine: Engine, address: tuple[Any, ...]) -> dict[str, Any]:
+    """Return what is served, where and within which limits; no path but the folder of jobs.
+
+    Args:
+      engine: of the app.
+      address: of the socket: host, port, and what else it has.
+    """
+    settings, reference = engine.settings, engine.reference
+    host, port = address[:2]
+    return {
+        "version": __version__,
+        "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        "models": {name: list(model.providers) for name, model in engine.models.items()},
+        "reference": reference.name if reference else None,
+        "assembly": reference.assembly if reference else None,
+        "jobs": str(settings.jobs.absolute()) if settings.jobs else None,
+        "keys": settings.keys is not None,
+        "limits": Limits.of(settings.model_dump()).model_dump(),
+    }
+
+
+def warnings(engine: Engine) -> Iterator[str]:
+    """Yield what is allowed and perhaps not meant."""
+    settings, reference = engine.settings, engine.reference
+    if reference is None:
+        yield "no --reference: variants, regions and jobs are refused, sequences are scored"
+        if settings.assembly is not None:
+            yield f"--assembly {settings.assembly} is without effect: there is no --reference"
+        if settings.jobs is not None:
+            yield "--jobs is without effect: there is no --reference"
+        return
+    if reference.assembly is None:
+        yield "no --assembly: answers cannot say of which genome the reference is"
+        return
+    for other, pattern in _NAMES.items():
+        if other != reference.assembly and pattern.search(reference.name):
+            yield (
+                f"--assembly {reference.assembly}, but {reference.name} is named like a file of"
+                f" {other}"
+            )
