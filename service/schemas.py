@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, model_validator
 from pydantic.fields import FieldInfo
 
 from service.effects import Calibration
@@ -25,7 +25,8 @@ Allele = Annotated[str, Field(min_length=1)]
 # The first bad item ends the check: of a body full of them, a list would be a thousand times as
 # long as the body. What more is told, within bounds: `service.web.problems`.
 _Item = TypeVar("_Item")
-Items = Annotated[list[_Item], Field(fail_fast=True)]
+# pydantic reads a whole list without letting another thread run: this step of Python does.
+Items = Annotated[list[Annotated[_Item, AfterValidator(lambda item: item)]], Field(fail_fast=True)]
 
 
 class Body(BaseModel):

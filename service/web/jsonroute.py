@@ -5,6 +5,7 @@ route by its general rules: all that costs more than such a request needs. The O
 FastAPI's.
 """
 
+import asyncio
 import json
 import re
 from codecs import BOM_UTF8
@@ -26,6 +27,8 @@ from service.web.state import call_of
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")
 _BEFORE_COLON = re.compile(rb'"([^"]*)"\s*:')
 _SHORT_BODY = 1000
+# What is longer is read in a thread, between the steps of the event loop.
+_QUICK_BODY = 1 << 14
 
 
 class JsonRoute(APIRoute):
@@ -41,10 +44,27 @@ class JsonRoute(APIRoute):
                 raise ValidationError(
                     f"{shown(names[0])} in the query: the options of this route stand in its body"
                 )
-            body = _parsed(body_type, await request.body(), request.headers.get("content-type"))
+            content, kind = await request.body(), request.headers.get("content-type")
+            body = await read_body(body_type, content, kind)
             return await unless_gone(request, endpoint(body, call_of(request)))
 
         return handle
+
+
+async def read_body(
+    kind: type[pydantic.BaseModel],
+    body: bytes,
+    content_type: str | None,
+) -> Any:  # noqa: ANN401
+    """Read a body without holding up the event loop.
+
+    Raises:
+      RequestValidationError: it is no such model.
+      ServiceError: it is no JSON, or not said to be.
+    """
+    if len(body) <= _QUICK_BODY:
+        return _parsed(kind, body, content_type)
+    return await asyncio.to_thread(_parsed, kind, body, content_type)
 
 
 def _parsed(kind: type[pydantic.BaseModel], body: bytes, content_type: str | None) -> Any:  # noqa: ANN401
