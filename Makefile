@@ -10,6 +10,8 @@ endif
 MODEL ?= dh7
 LINES ?= 100000
 BODIES ?= 100000
+# Processes that share the tests.
+TESTERS ?= 2
 RECIPE ?= dh7
 
 # One environment per purpose: `.venv-demo` is the base install and holds no torch.
@@ -39,8 +41,8 @@ serve: $(DEMO_READY) ## answer HTTP requests on port 8000, with the reference of
 
 # --- check -------------------------------------------------------------------------------------
 
-test: $(DEV_READY) ## run the tests that need no measured tables
-	$(BIN)/python -m pytest -m "not data"
+test: $(DEV_READY) ## run the tests that need no measured tables, in two processes (TESTERS=2)
+	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal -m "not data"
 
 test-data: $(DEV_READY) ## run the tests that read the measured tables in VARSIGMA_DATA
 	$(BIN)/python -m pytest -m data

@@ -74,7 +74,7 @@ def main() -> None:
     _print_parities(parities, source)
 
     print("\nfrom end to end")
-    wholes, providers = http(given.model, machine, 10 * given.seconds)
+    wholes, providers = http(given.model, machine, 10 * given.seconds, given.many)
     wholes.append(batch(given.model, machine, given.snvs))
     best = max(
         rate.host for rate in rates if rate.way == "ONNX Runtime" and rate.precision == "fp32"
@@ -107,6 +107,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="of a measurement (1, on a CPU 0.3)")
     parser.add_argument("--variants", type=int, help="to compare (12,000, on a CPU 90)")
     parser.add_argument("--snvs", type=int, help="in the VCF (40,000, on a CPU 300)")
+    parser.add_argument("--many", type=int, default=250, help="variants of a large request")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--json", metavar="FILE", help="write the numbers there, too")
     given = parser.parse_args()

@@ -24,12 +24,15 @@ _IN_MEMORY = Path("/dev/shm")
 _ENOUGH_BYTES = 1 << 30
 
 
-def pytest_configure() -> None:
-    """Put temporary files into memory, unless TMPDIR says where.
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare what this process and those that it starts inherit.
 
-    The tests make thousands of small folders and flush their files: on a disk that takes half of
-    their time.
+    Temporary files are in memory, unless TMPDIR says where: the tests make thousands of small
+    folders and flush their files, and on a disk that takes half of their time. Processes that share
+    the tests (pytest -n) compute on one thread each.
     """
+    if getattr(config.option, "numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     if "TMPDIR" in os.environ or not os.access(_IN_MEMORY, os.W_OK):
         return
     if shutil.disk_usage(_IN_MEMORY).free >= _ENOUGH_BYTES:

@@ -32,13 +32,15 @@ class Whole:
     variants: float
 
 
-def http(name: str, machine: Machine, seconds_each: float) -> tuple[list[Whole], list[str]]:
+def http(
+    name: str, machine: Machine, seconds_each: float, n_many: int
+) -> tuple[list[Whole], list[str]]:
     """Ask for single variants, many clients, and for many at once; return where they ran, too."""
     with Reference.open(FASTA, "GRCh37") as reference:
-        variants = variants_of(reference, 1000)
+        variants = variants_of(reference, 4 * n_many)
     ways = {
         "64 clients, 1 variant each": (64, 1),
-        "8 clients, 250 variants each": (8, 250),
+        f"8 clients, {n_many} variants each": (8, n_many),
     }
     found = []
     with served("--device", machine.device, "--model", name, "--timeout", 3600) as server:

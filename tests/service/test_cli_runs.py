@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import os
 import resource
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from itertools import islice
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def example_bases() -> str:
 def launched(*arguments, **options) -> subprocess.CompletedProcess:
     command = [*COMMAND, *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=False, **options)
+
+
+def called(*arguments) -> subprocess.CompletedProcess:
+    """As `launched`, in this process: nothing of a start, of signals, of the bytes of streams."""
+    out, error = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(error):
+        code = run(list(map(str, arguments)))
+    texts = (text.getvalue().encode() for text in (out, error))
+    return subprocess.CompletedProcess(arguments, code, *texts)
 
 
 @contextmanager
@@ -108,7 +118,7 @@ def test_a_run_that_is_ended_in_its_middle_goes_on_and_gives_the_same_bytes(
     markers = sorted((tmp_path / "out.vcf.gz.varsigma/shards").glob("*.json"))
     before = {path: path.stat().st_mtime_ns for path in markers}
     folder = tmp_path / "out.vcf.gz.varsigma"
-    rest = launched("score-shard", folder, *range(len(before) + 1))
+    rest = called("score-shard", folder, *range(len(before) + 1))
     assert rest.returncode == 0, rest.stderr
     assert {path: path.stat().st_mtime_ns for path in markers} == before, "none is scored again"
     again = launched(*arguments)
@@ -146,11 +156,11 @@ def test_a_run_goes_on_with_other_workers_and_the_threads_that_it_began_with(
 
 def test_what_would_give_other_bytes_does_not_go_on(vcf, options, tmp_path):
     out = tmp_path / "out.vcf.gz"
-    assert launched("plan", vcf, "-o", out, *options, *SMALL).returncode == 0
-    done = launched("score", vcf, "-o", out, *options, *SMALL, "--coverage", "0.5")
+    assert called("plan", vcf, "-o", out, *options, *SMALL).returncode == 0
+    done = called("score", vcf, "-o", out, *options, *SMALL, "--coverage", "0.5")
     assert done.returncode == 1
     assert_one_line(done.stderr.decode(), str(out), "coverage (0.9 there, 0.5 here)", "delete")
-    assert launched("score", vcf, "-o", out, *options, *SMALL).returncode == 0
+    assert called("score", vcf, "-o", out, *options, *SMALL).returncode == 0
 
 
 def test_two_runs_cannot_write_one_file(vcf, options, tmp_path, whole):
@@ -194,24 +204,24 @@ def test_plan_score_shard_and_merge_give_the_bytes_of_score(vcf, options, tmp_pa
 def test_a_shard_that_is_not_there_and_a_plan_that_is_not_there(vcf, options, tmp_path):
     folder = tmp_path / "out.vcf.varsigma"
     for arguments in (["score-shard", folder, 0], ["merge", folder]):
-        done = launched(*arguments)
+        done = called(*arguments)
         assert done.returncode == 1
         assert_one_line(done.stderr.decode(), str(folder), "OUT.varsigma")
-    assert launched("plan", vcf, "-o", tmp_path / "out.vcf", *options).returncode == 0
+    assert called("plan", vcf, "-o", tmp_path / "out.vcf", *options).returncode == 0
     for index in ("1", "99"):
-        done = launched("score-shard", folder, 0, index)
+        done = called("score-shard", folder, 0, index)
         assert done.returncode == 1
         assert_one_line(done.stderr.decode(), f"no shard {index}")
     assert count_shards(folder) == 0, "nothing is scored of a wrong command"
-    assert launched("score-shard", folder, "first").returncode == 2
+    assert called("score-shard", folder, "first").returncode == 2
 
 
 def test_what_there_is_can_be_had(vcf, options, tmp_path, whole):
     out = tmp_path / "out.vcf.gz"
-    planned = launched("plan", vcf, "-o", out, *options, *SMALL)
+    planned = called("plan", vcf, "-o", out, *options, *SMALL)
     folder, n_shards = planned.stdout.decode().split("\t")
-    assert launched("score-shard", folder, 0, 1, 3).returncode == 0
-    partial = launched("merge", folder, "--partial")
+    assert called("score-shard", folder, 0, 1, 3).returncode == 0
+    partial = called("merge", folder, "--partial")
     assert partial.returncode == 3
     assert f"missing of {n_shards.strip()}" in partial.stderr.decode()
     kept = [line for line in read_lines(Path(f"{out}.partial")) if not line.startswith(b"#")]
@@ -219,7 +229,7 @@ def test_what_there_is_can_be_had(vcf, options, tmp_path, whole):
     assert len(kept) > 5
     assert set(kept) < set(expected)
     assert not out.exists()
-    assert launched("score", vcf, "-o", out, *options, *SMALL).returncode == 0
+    assert called("score", vcf, "-o", out, *options, *SMALL).returncode == 0
     assert out.read_bytes() == whole
 
 
@@ -235,14 +245,14 @@ def test_an_input_that_turns_out_to_be_corrupt_keeps_its_finished_shards(options
     packed[starts[2] + 1000] ^= 255
     vcf.write_bytes(packed)
     more = ["--shard-bytes", "120000", "--mismatch-share", "1"]
-    done = launched("score", vcf, "-o", out, *options, *more)
+    done = called("score", vcf, "-o", out, *options, *more)
     folder = f"{out}.varsigma"
     n_done = count_shards(Path(folder))
     assert done.returncode == 1
     assert n_done == 1
     advice = f"shards done: `varsigma merge {folder} --partial` writes them out"
     assert_one_line(done.stderr.decode(), "in.vcf.gz", "corrupt", f"; {n_done} of ", advice)
-    assert launched("merge", folder, "--partial").returncode == 3
+    assert called("merge", folder, "--partial").returncode == 3
     scored = [x for x in read_lines(Path(f"{out}.partial")) if b"VARSIGMA_STATUS=" in x]
     assert [x.split(b"\t")[1] for x in scored] == [
         line.split(b"\t")[1] for line in lines[len(HEADER) :][: len(scored)]
@@ -254,11 +264,11 @@ def test_a_run_on_the_wrong_genome_is_stopped_and_can_be_told_to_go_on(options, 
     lines = [*HEADER, *cohort.records() * 4]
     vcf = write_packed(tmp_path / "in.vcf", b"".join(line + b"\n" for line in lines), "plain")
     options = [*options, "--reference", wrong.fasta]
-    for out in (tmp_path / "out.vcf", "-"):
-        done = launched("score", vcf, "-o", out, *options)
+    for launch, out in ((called, tmp_path / "out.vcf"), (launched, "-")):
+        done = launch("score", vcf, "-o", out, *options)
         assert done.returncode == 1
         assert_one_line(done.stderr.decode(), "wrong assembly?", "--mismatch-share 1")
-        done = launched("score", vcf, "-o", out, *options, "--mismatch-share", "1")
+        done = launch("score", vcf, "-o", out, *options, "--mismatch-share", "1")
         assert done.returncode == 0, done.stderr
         assert b"4,000 ALTs" in done.stderr
 

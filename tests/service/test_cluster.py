@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -82,11 +83,18 @@ def planned(shards, vcf) -> Plan:
 
 
 def workers_of(address: str) -> dict[int, int]:
-    """Processes that hold a worker, and the process of the node that each belongs to."""
+    """Processes of a cluster that hold a worker, and the process of the node of each.
+
+    Other clusters may be on this machine; a node's command line tells of which cluster it is.
+    """
     found = {}
     for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and "ray::_ShardActor" in command_of(int(entry.name)):
-            found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        if not entry.name.isdecimal() or "ray::_ShardActor" not in command_of(int(entry.name)):
+            continue
+        with suppress(OSError):  # it has just ended
+            node = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if f"={address} " in f"{command_of(node)} ":
+                found[int(entry.name)] = node
     return found
 
 
@@ -103,6 +111,8 @@ def test_a_worker_that_is_killed_is_replaced_and_the_bytes_are_those_of_a_local_
     nodes: set[int] = set()
 
     def on_progress(position: int, n_alts: int, size: int | None) -> None:
+        if not nodes and position:  # a node that starts late would find nothing left to do
+            wait_until(lambda: len(set(workers_of(address).values())) == N_NODES)
         workers = workers_of(address)
         nodes.update(workers.values())
         busy = [pid for pid in workers if "_ShardActor.score" in command_of(pid)]

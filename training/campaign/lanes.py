@@ -16,10 +16,12 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from threading import Thread
+from typing import TYPE_CHECKING
 
-from training.campaign.plan import Run
+if TYPE_CHECKING:  # a lane loads what its work needs, and no more
+    from training.campaign.plan import Run
 
-Work = Callable[[Run], None]
+Work = Callable[["Run"], None]
 MAX_LOSSES = 3
 """Times that a run may lose its lane before it counts as failed."""
 

@@ -1,16 +1,26 @@
-"""Lanes: every run ends once, whatever becomes of its process."""
+"""Lanes: every run ends once, whatever becomes of its process.
+
+Lanes know no more of a run than its name; those here load no torch, and so start in no time.
+"""
 
 import os
 import signal
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.training.campaign.tiny import TINY
 from training.campaign.lanes import MAX_LOSSES, run_in_lanes
-from training.campaign.plan import plan
 
-RUNS = plan(TINY)[:6]
+
+@dataclass(frozen=True)
+class Named:
+    """Stands for a planned run."""
+
+    name: str
+
+
+RUNS = [Named(f"arm{number}/42") for number in range(6)]
 
 
 def start(folder):

@@ -80,7 +80,7 @@ def write_campaign(folder: Path, plan: Plan | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rows = pd.DataFrame([row for run in _runs(plan) for row in _metrics(run, plan)])
     rows.to_csv(folder / "metrics.tsv", sep="\t", index=False, float_format="%.6g")
-    (folder / "analysis.json").write_text(json.dumps(_analysis(rows, plan), indent=1))
+    (folder / "analysis.json").write_text(json.dumps(_analysis(rows, plan)))
     return folder
 
 
@@ -175,21 +175,21 @@ def _analysis(rows: pd.DataFrame, plan: Plan) -> dict[str, Any]:
         arm: group.groupby(keys)["value"].agg(["mean", "std"])
         for arm, group in clean.groupby("arm", sort=False)
     }
-    base = tables.get("mse")
+    base = tables["mse"]["mean"].to_dict() if "mse" in tables else {}
     arms = []
     for arm, table in tables.items():
         seeds = sorted(set(clean.loc[clean["arm"] == arm, "seed"].tolist()))
         means, gains = [], []
-        for cell, (mean, sd) in table.iterrows():
+        for cell, mean, sd in table.itertuples(name=None):
             where = dict(zip(keys, cell, strict=True))
             spread = None if np.isnan(sd) else sd
             means.append(
                 {**where, "value": mean, "seed_sd": spread, "ci_low": mean - 0.04}
                 | {"ci_high": mean + 0.04}
             )
-            if base is None or arm == "mse" or cell not in base.index:
+            if arm == "mse" or cell not in base:
                 continue
-            gap = mean - base.loc[cell, "mean"]
+            gap = mean - base[cell]
             chosen = arm in REPRESENTATIVES
             p = 1e-3 if abs(gap) > 0.035 else 0.4
             gains.append(
