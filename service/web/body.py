@@ -20,9 +20,6 @@ from service.web import failures
 
 # All bodies that are arriving or being answered hold at most as much as so many full ones.
 _FULL_BODIES = 32
-# Of the messages of an answer, the one after its headers: the server takes it as it comes, and
-# waits for the reader before the next one.
-_FIRST_PART = 2
 _PLAIN = {b"", b"identity"}
 _GONE = ServiceError("the client has left")
 
@@ -59,14 +56,16 @@ class BodyDoor:
             await self._app(scope, receive, send)
             return
 
-        n_sent = 0
+        has_parts = False
 
         async def in_time(message: Message) -> None:
-            nonlocal n_sent
-            n_sent += 1
-            if n_sent == _FIRST_PART:
-                await send(message)
-                return
+            nonlocal has_parts
+            if message["type"] == "http.response.body" and not has_parts:
+                has_parts = message.get("more_body", False)
+                if not has_parts:
+                    # All of it in one piece, behind its headers: the server takes it as it comes.
+                    await send(message)
+                    return
             try:
                 async with asyncio.timeout(self._seconds):
                     await send(message)

@@ -121,7 +121,8 @@ def fill(
     amounts = np.zeros_like(shares)
     for _ in shares:  # each round caps at least one more, or is the last
         room = caps - amounts
-        open_shares = np.where(room > 0, shares, 0.0)
+        # What rounding leaves of a cap is no room.
+        open_shares = np.where(room > 1e-12 * caps, shares, 0.0)
         left = total - amounts.sum()
         if left <= 0 or not open_shares.any():
             break
