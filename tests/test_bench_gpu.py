@@ -15,6 +15,8 @@ from tests.gpu.rates import flops_of, windows
 from tests.gpu.sessions import PRECISIONS, content_of, model_of
 from tests.lean_client import ROOT
 
+pytestmark = pytest.mark.slow
+
 HERE = Machine("cpu", "this one", 0.0)
 CARD = Machine("cuda", "the card", 0.0)
 MODELS = ROOT / "models"
@@ -69,7 +71,6 @@ def test_half_the_precision_differs_and_keeps_the_contract():
     assert set(PRECISIONS) >= {"fp32", "fp16"}
 
 
-@pytest.mark.slow
 def test_without_a_card_it_runs_on_the_cpu_and_says_so(tmp_path):
     options = "--model mse --device cpu --sizes 2 --seconds 0.01 --variants 6 --snvs 20 --many 4"
     command = [sys.executable, "-m", "tests.bench_gpu", *options.split(), "--no-compile"]

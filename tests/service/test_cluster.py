@@ -28,6 +28,8 @@ from service.workers import MAX_DEATHS
 from tests.service.processes import command_of, count_shards, wait_until
 from tests.service.shard_runs import Shards
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
@@ -103,7 +105,6 @@ def most_of_a_node(address: str) -> int:
 
 
 @needs_ray
-@pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_the_bytes_are_those_of_a_local_run(
     tmp_path, vcf, job, address
 ):
@@ -155,7 +156,6 @@ def test_a_cluster_on_which_every_worker_dies_is_given_up(tmp_path, planned, add
 
 
 @needs_ray
-@pytest.mark.slow
 def test_a_machine_that_is_lost_with_all_its_workers_does_not_end_the_run(
     tmp_path, vcf, job, nodes
 ):
@@ -286,7 +286,6 @@ def test_more_workers_than_the_cluster_can_hold_are_no_obstacle(tmp_path, planne
 
 
 @needs_ray
-@pytest.mark.slow
 def test_sigterm_ends_a_run_on_a_cluster_and_it_goes_on_from_there(
     tmp_path, vcf, job, address, cohort
 ):

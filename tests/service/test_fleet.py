@@ -26,6 +26,8 @@ from tests.lean_client import ROOT, Served, closed_loop, request_bytes, served
 from tests.service.processes import children, command_of, wait_until
 from tests.toy_models import SumModel, write_model
 
+pytestmark = pytest.mark.slow
+
 BODY = {"model": "sum", "sequences": [{"ref": "ACGTACGT", "alt": "ACGAACGT"}]}
 OPTIONS = "--workers", 2, "--device", "cpu", "--drain-delay", 0.5
 PER_MINUTE = 40

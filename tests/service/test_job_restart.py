@@ -18,7 +18,10 @@ from tests.kill_resume import finished as finished_shards
 from tests.service.job_desk import finished
 from tests.service.processes import children, count_shards, parent_of, wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc"),
+]
 
 
 def test_a_service_that_is_killed_goes_on_to_the_same_bytes(tmp_path):

@@ -7,7 +7,10 @@ import pytest
 
 from tests.kill_resume import CASES, Broken, Moment, Trials, check_kept, finished
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc"),
+]
 
 
 @pytest.fixture

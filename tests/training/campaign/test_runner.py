@@ -26,6 +26,8 @@ from training.datasets.sources import DataError
 from training.losses.regression import MaskedMSE
 from training.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

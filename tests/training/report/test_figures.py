@@ -24,6 +24,8 @@ from training.report.figures_summary import SUMMARY, fixed_model
 from training.report.page import PLATES
 from training.report.style import FAMILIES, inline, look_of, style, to_png, to_svg
 
+pytestmark = pytest.mark.slow
+
 PANELS = [
     pytest.param(plate, panel, id=f"{plate.number}-{panel.slug}")
     for plate in PLATES
