@@ -1,4 +1,4 @@
-"""One change, one score: 250 random cases for each promise, on random references.
+"""One change, one score: 500 random cases for each promise, on random references.
 
 The model is linear in position and base and treats the strands differently, so that a window that
 moved by one base, or a strand that was mixed up, would show.
@@ -16,7 +16,7 @@ from service.windows import Anchoring
 from tests.genomes import genome, reversed_complement
 
 EXAMPLES = settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 FIELDS = ("effect", "epistemic", "representation", "sd", "lower", "upper", "p_sign")
 ALL = tuple(Anchoring)
