@@ -63,7 +63,7 @@ def test_status_counts_every_suite_and_ends_with_the_study(tmp_path):
         "baseline seeds: 5 of 5 finished",
         "further seeds of representatives: 16 of 16 finished",
         "other forms of strategies: 15 of 15 finished",
-        "runs with injected noise: 0 of 48 finished",
+        "runs with injected noise: 0 of 54 finished",
         "72 of 73 finished",
     ]
 
