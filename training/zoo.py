@@ -191,8 +191,8 @@ def forms(preset: Preset) -> dict[str, Recipe]:
     """Strategies in forms that the campaign's 73 runs leave out.
 
     On an absolute scale, as published, the weights of pairs differ little at k = 1 (the table of
-    pair weights says how little, and that they do at larger k). Supervised in log space, a variance head keeps a gradient where noise is small; unsupervised, it has residuals
-    alone to learn from.
+    pair weights says how little, and how much at larger k). Supervised in log space, a variance
+    head keeps a gradient where noise is small; unsupervised, it has residuals alone to learn from.
     """
     plain, mlp = preset.network(MeanHeads()), preset.network(MeanVarianceHeads(mean="mlp"))
     linear = preset.network(MeanVarianceHeads(mean="linear"))

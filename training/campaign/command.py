@@ -69,7 +69,7 @@ def campaign(
         bool,
         typer.Option(
             "--release",
-            help="Score stored members on the release set, which is free to read, into release.tsv.",
+            help="Score stored members on the release set, free to read, into release.tsv.",
         ),
     ] = False,
     log: Annotated[

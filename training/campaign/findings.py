@@ -27,6 +27,7 @@ CERTAIN = 0.05
 POWER = 0.8
 """Share of repetitions in which a difference that "can be seen" would be."""
 _UNCOMPARED = {"scale", "offset", "rmse_raw"}
+_OF_FLOOR = ("pearson", "spearman", "spearman_high", "spearman_low", "spearman_pooled")
 _CURVES = (
     *(Measure(TEST, metric, MEAN) for metric in ("pearson", "spearman", "r_noise")),
     *(
@@ -175,13 +176,7 @@ def _arm(
 
 def _floor(name: str, samples: Samples, contest: Contest) -> Json:
     """The floor, which has no seed, and the baseline minus it on the same resamples."""
-    shown = [
-        m
-        for m in samples
-        if m.split in (TEST, CAGI5) and m.metric in ("pearson", "spearman", "spearman_pooled")
-    ]
-    shown += [m._replace(metric=f"spearman_{s}") for m in shown for s in ("high", "low")
-              if m == PRIMARY]
+    shown = [m for m in samples if m.split in (TEST, CAGI5) and m.metric in _OF_FLOOR]
     means, differences = [], []
     for measure in shown:
         ours = Belief(samples[measure].value, samples[measure].draws)
@@ -241,11 +236,11 @@ def verdict(contest: Contest, comparisons: Mapping[Measure, Mapping[str, Compari
       comparisons: {measure: {arm: comparison}}, `PRIMARY` among the measures.
 
     Returns:
-      measure; representatives: all that were declared, and how many; beats: whether one is above the baseline with a Holm-corrected two-sided p below
-      0.05; best: the one with the largest difference; ready: whether all representatives and the
-      baseline have five seeds; visible: see `visible`, null before there is a representative; wins:
-      measures of CAGI5 at which the 95 % interval of one
-      representative leaves out 0, in either direction.
+      measure; representatives: all that were declared, and how many; beats: whether one is above
+      the baseline with a Holm-corrected two-sided p below 0.05; best: the one with the largest
+      difference; ready: whether all representatives and the baseline have five seeds; visible: see
+      `visible`, null before there is a representative; wins: measures of CAGI5 at which the 95 %
+      interval of one representative leaves out 0, in either direction.
     """
     names = {arm.name: arm for arm in contest.others}
     chosen = [names[n] for n in contest.representatives.values() if n in names]

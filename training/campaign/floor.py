@@ -135,7 +135,11 @@ def _standard(part: pd.DataFrame, scale: Scale, number: int) -> Floats:
 
 
 def _effects(
-    models: list[Ridge], slopes: list[float], assays: tuple[Assay, ...], scale: Scale, data_dir: Path
+    models: list[Ridge],
+    slopes: list[float],
+    assays: tuple[Assay, ...],
+    scale: Scale,
+    data_dir: Path,
 ) -> tuple[Floats32, Floats32, Floats32]:
     """Effects (n,) as `predict.cagi5_effects` makes them of a network's outputs."""
     cut = read_variants(data_dir)

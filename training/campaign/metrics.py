@@ -163,7 +163,10 @@ def _noise_metrics(mu: Floats, residual: Floats, rows: AssayRows) -> dict[str, S
 def _interval_metrics(
     residual: Floats, sd: Floats, weights: Weights, suffix: str = ""
 ) -> dict[str, Sample]:
-    """Gaussian negative log-likelihood (nats, of a value in SDs of its assay), and the share inside central intervals by level."""
+    """Gaussian negative log-likelihood, and the share inside central intervals by level.
+
+    In nats, of an activity in SDs of its assay: a density has a unit.
+    """
     found = {f"nll{suffix}": weights.mean(_nll(residual, sd))}
     deviation = np.abs(residual) / sd
     for nominal, quantile in zip(NOMINAL, _QUANTILES, strict=True):

@@ -70,9 +70,11 @@ def score_release(
             continue
         member = load_member(path, {run.recipe.name: run.recipe})
         plus, minus, cell = cagi5_effects(member, variants, slopes)
-        found = _by_element(dict(zip(READINGS, ((plus + minus) / 2, cell), strict=True)), labels)
-        facts = {"run": run.name, "arm": run.recipe.name, "seed": run.seed, "level": run.level}
-        known[run.name] = found.assign(**facts, member=digest)[[*COLUMNS]]
+        both: Floats = ((plus + minus) / 2).astype(np.float32)
+        found = _by_element(dict(zip(READINGS, (both, cell), strict=True)), labels)
+        known[run.name] = found.assign(
+            run=run.name, arm=run.recipe.name, seed=run.seed, level=run.level, member=digest
+        )[[*COLUMNS]]
         _write([known[run.name] for run in finished if run.name in known], place)
         progress(f"{run.name}: {found[READINGS[0]].iloc[len(ELEMENTS)]:.3f} over {PRIMARY}")
     if not known:

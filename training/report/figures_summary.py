@@ -172,8 +172,9 @@ INJECTION = Plate(
     caption=lambda campaign: (
         f"{campaign.count('injection')} runs with injected noise (dotted: a further form of a "
         "family's loss). Every training label got normal noise of known variance, of a size drawn "
-        "for each label; losses and samplers were told of it, test labels stay clean. Bars: 95 % intervals. Lower row: difference to the baseline at the "
-        f"same level. CAGI5: mean over the {MATCHED.split(' ')[0]} four. This figure has no "
+        "for each label; losses and samplers were told of it, test labels stay clean. Bars: 95 % "
+        "intervals. Lower row: difference to the baseline at the same level. "
+        f"CAGI5: mean over the {MATCHED.split(' ')[0]} four. This figure has no "
         "published counterpart."
     ),
     alt=lambda campaign: (

@@ -232,14 +232,14 @@ def setting(campaign: Campaign) -> str:
     size = Cell("run", "parameters", "run")
     of_base = runs.loc[runs["family"] == "baseline"]
     known = of_base[size].dropna() if size in runs.columns else of_base.iloc[:0]
-    networks = f"networks of {known.iloc[0]:,.0f} parameters" if len(known) else "small networks"
+    parameters = f", of {known.iloc[0]:,.0f} parameters (the baseline's)" if len(known) else ""
     return (
-        f"These are weak networks: {networks} (the baseline's) that learn from {len(assays)} assays "
-        f"whose replicate noise was measured. {_level(campaign)} A variant's effect is the mean "
+        f"These are weak networks{parameters}, that learn from {len(assays)} assays whose "
+        f"replicate noise was measured. {_level(campaign)} A variant's effect is the mean "
         f"over these assays and both strands. {_choice(campaign)} The published networks, of "
-        f"{PARAMETERS:,} parameters, learnt from K562 lentiMPRA and were scored on the plus strand. "
-        "So neither levels nor relative gains can be compared with the published ones; signs and "
-        "ranks at most."
+        f"{PARAMETERS:,} parameters, learnt from K562 lentiMPRA and were scored on the plus "
+        "strand. So neither levels nor relative gains can be compared with the published ones; "
+        "signs and ranks at most."
     )
 
 
@@ -256,15 +256,27 @@ def _level(campaign: Campaign) -> str:
     floor = campaign.floor
     if test not in floor:
         return f"{said}."
-    cells = [c for c in floor if c.split == "test" and c.metric == "spearman" and c.element != "mean"]
+    cells = [
+        c for c in floor if c.split == "test" and c.metric == "spearman" and c.element != "mean"
+    ]
     above = [c.element for c in cells if floor[c].value > baseline.mean(c).value]
     names = f" ({', '.join(above)})" if above else ""
     return (
         f"{said} and a 6-mer ridge regression on our own training rows reaches "
-        f"{number(floor[matched].value)}; on held-out sequences it is "
-        f"{number(baseline.mean(test).value)} against {number(floor[test].value)} for the "
-        f"regression, which is above the network on {len(above)} of {len(cells)} assays{names}."
+        f"{number(floor[matched].value)}{_over_floor(campaign, matched)}; on held-out sequences "
+        f"it is {number(baseline.mean(test).value)} against {number(floor[test].value)} for the "
+        f"regression{_over_floor(campaign, test)}, which is above the network on {len(above)} of "
+        f"{len(cells)} assays{names}."
     )
+
+
+def _over_floor(campaign: Campaign, cell: Cell) -> str:
+    """The baseline minus the regression with its interval, in brackets; nothing if unknown."""
+    for row in campaign.analysis["floor"]["baseline_minus_floor"]:
+        if (row["split"], row["metric"], row["element"]) == cell and row["ci_low"] is not None:
+            ends = interval(row["ci_low"], row["ci_high"])
+            return f" (baseline minus regression {signed(row['value'])} {ends})"
+    return ""
 
 
 def _choice(campaign: Campaign) -> str:
@@ -274,9 +286,9 @@ def _choice(campaign: Campaign) -> str:
     if not ours.size:
         return "That reading was chosen on the release set (not scored again for this page)."
     return (
-        f"That reading was chosen on the release set: there it is above the assays of the cell type "
-        f"in {int((ours > theirs).sum())} of {ours.size} baseline seeds ({number(ours.mean())} "
-        f"against {number(theirs.mean())}, mean of the four)."
+        f"That reading was chosen on the release set: there it is above the assays of the cell "
+        f"type in {int((ours > theirs).sum())} of {ours.size} baseline seeds "
+        f"({number(ours.mean())} against {number(theirs.mean())}, mean of the four)."
     )
 
 
@@ -286,18 +298,19 @@ def not_here(campaign: Campaign) -> tuple[str, ...]:
     return (
         "Windows that follow the assayed construct: stored predictions are of the 230 bases of "
         "genome around a variant alone.",
-        "The best validation epoch: every run predicts with the averaged weights of its last epoch, "
-        "and no others are kept. The table of epochs says where validation was best.",
-        "Independent elements: TERT-GBM and TERT-HEK293T are one locus in two cells and count as two "
-        "of the 15, by the published convention; high and low confidence follow the size of the "
-        "effect.",
+        "The best validation epoch: every run predicts with the averaged weights of its last "
+        "epoch, and no others are kept. The table of epochs says where validation was best.",
+        "Independent elements: TERT-GBM and TERT-HEK293T are one locus in two cells and count as "
+        "two of the 15, by the published convention; high and low confidence follow the size of "
+        "the effect.",
         "A history of failures: a failed run that was tried again and finished counts as finished, "
         "and its traceback is gone.",
         "A use of raw scales: nll_raw, rmse_raw and coverage.._raw of metrics.tsv mean nothing for "
         "a ranking loss, whose scale is free; no table shows them.",
         "One version of the code for all runs: "
         + ", ".join(f"{e['runs']} runs by {e['code']} on {e['threads']} thread(s)" for e in code)
-        + "; fingerprints, which hold all hyper-parameters, are those of today's recipes.",
+        + ". Fingerprints, of every field of a recipe, are those of today's recipes; constants of "
+        "the code are not in them and have a test of their own.",
     )
 
 

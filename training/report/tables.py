@@ -226,12 +226,14 @@ def _release_choice(campaign: Campaign) -> Table:
     rows = []
     for run, part in clean.groupby("run", sort=False):
         of = part.set_index("element")
-        shown = [number(of.loc[g, r]) for g in _GROUPS.values() for r in ("all_assays", "cell_type")]
+        shown = [
+            number(of.loc[g, r]) for g in _GROUPS.values() for r in ("all_assays", "cell_type")
+        ]
         rows.append((str(run), *shown))
     columns = [f"{g}, {r}" for g in _GROUPS for r in ("all assays", "own cell type")]
     return Table(
-        "Release set, Spearman of the baseline's runs by reading: the choice of all assays rests on "
-        "these",
+        "Release set, Spearman of the baseline's runs by reading: the choice of all assays rests "
+        "on these",
         ("run", *columns),
         tuple(rows),
     )
@@ -277,8 +279,8 @@ def _arms(campaign: Campaign) -> Table:
     }
     made = _means(
         campaign,
-        "All arms, mean \N{PLUS-MINUS SIGN} SD over seeds, above the floor: ridge regression on "
-        "6-mer counts of the same training rows, its penalty chosen on validation",
+        "All arms, mean \N{PLUS-MINUS SIGN} SD over seeds; last row: the floor, ridge regression "
+        "on 6-mer counts of the same training rows, its penalty chosen on validation",
         cells,
     )
     floor = campaign.floor
@@ -313,7 +315,7 @@ def _largest(campaign: Campaign) -> str:
         for row in campaign.analysis["folds"]
         if row["validation_rows"]
     }
-    large = [f"{assay} {share:.0%}" for assay, share in shares.items() if share > _LARGE]
+    large = [f"{assay} ({share:.0%})" for assay, share in shares.items() if share > _LARGE]
     if not large:
         return ""
     return f", of which one cluster of related sequences is a large part in {', '.join(large)}"

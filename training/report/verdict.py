@@ -55,8 +55,9 @@ def verdict(campaign: Campaign) -> Verdict:
     best = _best(campaign, arms, campaign.baseline.means[MEASURE].value)
     shared = (best, _released(campaign, arms), _visible(found["visible"]))
     if not found["ready"]:
-        said = (_missing(campaign, arms), *shared, _exploratory(campaign))
-        return Verdict("Not decided yet", said)
+        return Verdict(
+            "Not decided yet", (_missing(campaign, arms), *shared, _exploratory(campaign))
+        )
     said = (
         _outcome(campaign.baseline, arms),
         *shared,
@@ -100,10 +101,10 @@ def _visible(found: Mapping[str, float] | None) -> str:
     if found is None or found["half_width"] is None:
         return "What difference could be seen is unknown: no interval is defined."
     return (
-        f"This comparison can see little: an observed difference below {number(found['half_width'])}"
-        f" (half of a typical 95 % interval here) cannot be told from 0, and a true one would have "
-        f"to be about {number(found['smallest'])} to pass Holm's correction in 80 % of repetitions; "
-        f"the published gain is {PUBLISHED_GAIN:.4f}."
+        f"This comparison can see little: an observed difference below "
+        f"{number(found['half_width'])} (half of a typical 95 % interval here) cannot be told from "
+        f"0, and a true one would have to be about {number(found['smallest'])} to pass Holm's "
+        f"correction in 80 % of repetitions; the published gain is {PUBLISHED_GAIN:.4f}."
     )
 
 

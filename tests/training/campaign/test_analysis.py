@@ -257,9 +257,7 @@ def copied(campaign, folder, name="mse/42", **changes):
         ("dh7/456", {}, "dh7/456 says that it is of another run"),
     ],
 )
-def test_a_stale_or_an_orphan_record_is_refused_by_name(
-    campaign, tmp_path, name, changes, message
-):
+def test_a_stale_or_an_orphan_record_is_refused_by_name(campaign, tmp_path, name, changes, message):
     log = tmp_path / "log.jsonl"
     with pytest.raises(RecordError, match=message):
         analyse(

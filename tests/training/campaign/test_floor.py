@@ -63,9 +63,7 @@ def test_effects_are_made_as_those_of_a_network(table, fitted, data_dir):
         change = []
         for model, slope, _ in models.values():
             reference, alternative = (
-                model.predict(
-                    kmer_counts([decode(c) for c in oriented(codes, is_minus=is_minus)])
-                )
+                model.predict(kmer_counts([decode(c) for c in oriented(codes, is_minus=is_minus)]))
                 for codes in (cut.reference, cut.alternative)
             )
             change.append(slope * (alternative - reference[cut.slice_of]))

@@ -36,8 +36,9 @@ def scored(here, **changes):
 def test_windows_are_those_that_a_run_predicts(here):
     # The runner's own reader knows the challenge table alone.
     table = pd.read_csv(locate_cagi5(CHALLENGE, here.data).path, sep="\t")
-    ours, theirs = variants_of(table.rename(columns={"chrom": "contig"}), here.data), read_variants(
-        here.data
+    ours, theirs = (
+        variants_of(table.rename(columns={"chrom": "contig"}), here.data),
+        read_variants(here.data),
     )
     for part in ("heads", "reference", "slice_of", "alternative"):
         assert (getattr(ours, part) == getattr(theirs, part)).all()
@@ -49,9 +50,7 @@ def test_both_readings_are_spearman_correlations_on_release_variants(here):
     found = scored(here)
     assert (found["run"] == RUN.name).all()
     labels = load_release(here.data)
-    member = load_member(
-        here.runs / RUN.name / "member.safetensors", {RUN.recipe.name: RUN.recipe}
-    )
+    member = load_member(here.runs / RUN.name / "member.safetensors", {RUN.recipe.name: RUN.recipe})
     slopes = json.loads((here.records / RUN.name / "run.json").read_text())["slopes"]
     plus, minus, cell = cagi5_effects(
         member, variants_of(labels, here.data), np.array(slopes, np.float32)
@@ -84,9 +83,7 @@ def test_a_network_is_scored_once_and_its_rows_outlive_it(here, tmp_path, monkey
 
 def test_no_member_and_a_stale_record_are_said(here, tmp_path):
     with pytest.raises(RecordError, match="no member"):
-        score_release(
-            plan(TINY), records=tmp_path, runs=here.runs, data_dir=here.data
-        )
+        score_release(plan(TINY), records=tmp_path, runs=here.runs, data_dir=here.data)
     folder = tmp_path / RUN.name
     folder.mkdir(parents=True)
     for path in (here.records / RUN.name).iterdir():

@@ -66,7 +66,7 @@ def alive(group):
 
 def test_a_campaign_killed_at_random_ends_with_the_same_weights(tmp_path, undisturbed):
     here = places(tmp_path)
-    moment = random.Random()
+    moment, kills = random.Random(), 0
     for _ in range(2):
         held = set(here.runs.glob("*/*/cycle0/last.ckpt"))
         wait = moment.uniform(0, 1.5)
@@ -77,7 +77,8 @@ def test_a_campaign_killed_at_random_ends_with_the_same_weights(tmp_path, undist
             time.sleep(wait)
             return True
 
-        kill_when(tmp_path, has_moved_on)
+        kills += kill_when(tmp_path, has_moved_on)
+    assert kills, "the campaign ended before it could be killed"
     run_campaign(pending(two_runs(), here.records), here, n_lanes=1)
     assert pending(two_runs(), here.records) == []
     for run in two_runs():

@@ -262,7 +262,10 @@ def _analysis(rows: pd.DataFrame, plan: Plan) -> dict[str, Any]:
                     ("test", "mean", 0.434), ("challenge", MATCHED, 0.123),
                 )
             ],
-            "baseline_minus_floor": [],
+            "baseline_minus_floor": [
+                {"split": "challenge", "metric": "spearman", "element": MATCHED, "value": 0.02,
+                 "ci_low": -0.01, "ci_high": 0.05, "p_above": 0.9}
+            ],
         },
         "baseline": {"arm": "mse", "seeds": list(plan.seeds) if plan.has_baseline else []},
         "seed_sd": [

@@ -163,7 +163,7 @@ def test_batches_have_a_row_for_each_stage_that_differs(page: ET.Element) -> Non
 
 def test_says_what_was_trained_and_on_what(page: ET.Element) -> None:
     said = words([*page.iter(f"{XHTML}p")][1])
-    assert "networks of 50,123 parameters (the baseline's) that learn from 3 assays" in said
+    assert "weak networks, of 50,123 parameters (the baseline's), that learn from 3" in said
     assert "the published MSE baseline reached 0.386 on the same variants" in said
 
 
@@ -194,7 +194,7 @@ def test_folds_and_epochs_are_printed(page: ET.Element) -> None:
     coverage = cells(page, "Held-out likelihood of a measurement (nats, of activities on the")
     assert coverage
     titles = [words(t[0]) for t in page.findall(f".//{XHTML}table")]
-    assert any("a large part in mattioli2018_pool2_K562 25%" in title for title in titles)
+    assert any("a large part in mattioli2018_pool2_K562 (25%)" in title for title in titles)
     assert cells(page, "Epochs")["mse"] == [["5", "8.0", "7.0", "0.710", "0.700", "9.0"]]
 
 

@@ -32,7 +32,9 @@ def read(folder: Path, plan: Plan) -> Campaign:
         pytest.param(Plan(gain=-0.03, half=0.002), "No", id="sharp, and every arm is below"),
         pytest.param(Plan(winner="dh7", p_holm=0.2), "Not shown", id="a gain that chance explains"),
         pytest.param(Plan(winner="dh7"), "Yes", id="a representative wins"),
-        pytest.param(Plan(winner="hard_negative.t0.5", bonus=0.2), "Not shown", id="only a single seed"),
+        pytest.param(
+            Plan(winner="hard_negative.t0.5", bonus=0.2), "Not shown", id="only a single seed"
+        ),
         pytest.param(Plan(winner="dh7", seeds=(42, 123)), "Not decided yet", id="few seeds"),
         pytest.param(Plan(finished=0.3), "Not decided yet", id="few arms"),
         pytest.param(Plan(has_baseline=False), "Not decided yet", id="no baseline"),
@@ -98,12 +100,13 @@ def test_failed_and_missing_seeds_are_named(tmp_path: Path) -> None:
 def test_weak_networks_are_called_so(tmp_path: Path) -> None:
     campaign = read(tmp_path, Plan(seeds=(42, 123)))  # undecided, and said all the same
     said = setting(campaign)
-    assert said.startswith("These are weak networks: networks of 50,123 parameters")
+    assert said.startswith("These are weak networks, of 50,123 parameters (the baseline's), that")
     base = campaign.baseline
     assert base is not None
     assert f"mean Spearman of {base.mean(challenge('spearman')).value:.3f} over the four" in said
     assert "reached 0.386 on the same variants" in said
-    assert "6-mer ridge regression on our own training rows reaches 0.123" in said
+    assert "6-mer ridge regression on our own training rows reaches 0.123 (baseline minus" in said
+    assert "regression +0.020 [-0.010, +0.050]); on held-out" in said
     assert "against 0.434 for the regression" in said
     assert "above the network on 1 of 3 assays (mattioli2018_pool1_K562)" in said
     assert "neither levels nor relative gains can be compared" in said
@@ -159,10 +162,9 @@ def test_statements_are_computed(campaign: Campaign) -> None:
         f"Low confidence: {arm.means[low].value:.3f} against {base.means[low].value:.3f}"
         in STATEMENTS["low"](campaign)
     )
-    assert (
-        "The recipe of RS1, RS2, RS3 here (rank_stability, 5 seeds): -0.0"
-        in STATEMENTS["noise"](campaign)
-    )
+    assert "The recipe of RS1, RS2, RS3 here (rank_stability, 5 seeds): -0.0" in STATEMENTS[
+        "noise"
+    ](campaign)
     assert "The recipe of DH7 here (dh7, 5 seeds). " in STATEMENTS["best"](campaign)
     raw = campaign.rows.query("metric == 'r_noise_raw' and element == 'mean' and level == 0")
     negative = int((raw["value"] < 0).sum())
