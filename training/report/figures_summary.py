@@ -129,7 +129,7 @@ def _curves(split: str, what: str, axis: str, *, value: str, low: str, high: str
         rows = [row for row in campaign.injection(split) if row[value] is not None]
         arms = list(dict.fromkeys((row["arm"], row["family"]) for row in rows))
         if is_blank(campaign):
-            nothing(axes, f"{what}: no finished run with injected noise yet")
+            nothing(axes, f"{what}\nno finished run with injected noise yet")
             return
         labels, families = [], [family for _, family in arms]
         chosen = {arm.name for arm in campaign.representatives}
