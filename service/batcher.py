@@ -127,6 +127,7 @@ class Batcher:
     Attributes:
       model: the model.
       batch_size: sequences in one run, at most.
+      deep_batch_size: the same while so many requests wait that every worker gets more.
       max_waiting: sequences that the interactive lane admits before it refuses.
       is_failing: the last run raised an error.
     """
@@ -136,6 +137,7 @@ class Batcher:
         model: Model,
         *,
         batch_size: int,
+        deep_batch_size: int | None = None,
         max_waiting: int,
         workers: int = 1,
         buckets: tuple[int, ...] | None = None,
@@ -146,6 +148,8 @@ class Batcher:
         Args:
           model: the model.
           batch_size: sequences in one run, at most.
+          deep_batch_size: the same while so many requests wait that every worker gets more;
+            `batch_size` by default.
           max_waiting: sequences that the interactive lane admits before it refuses.
           workers: threads that run it at once, each a batch of its own.
           buckets: sizes to which a batch is padded with N, for devices that prepare for every new
@@ -154,6 +158,7 @@ class Batcher:
         """
         self.model = model
         self.batch_size = batch_size
+        self.deep_batch_size = max(batch_size, deep_batch_size or 0)
         self.max_waiting = max_waiting
         self._buckets = tuple(sorted({size for size in buckets or () if size < batch_size}))
         self._buckets += (batch_size,) if buckets else ()
@@ -166,7 +171,8 @@ class Batcher:
         self._changed = threading.Condition()
         self._n_workers = workers
         self._n_idle = 0
-        self._pace = Pace(workers * batch_size)
+        self._n_running = 0  # of the interactive lane
+        self._pace = Pace(workers * self.deep_batch_size)
         self._lag = 0.0
         self._rate = self._warm_up()
         # A service that is not closed, such as one that a test forgets, may still end.
@@ -204,7 +210,8 @@ class Batcher:
 
     def _through(self, now: float) -> float:
         """Sequences that come through in a second."""
-        return self._pace.rate(now, self._rate)
+        in_progress = max(self._n_running, self._n_workers * self.batch_size)
+        return self._pace.rate(now, self._rate, in_progress)
 
     def _n_ahead(self, n_sequences: int) -> int:
         """Count what runs before so many new sequences are through: each request in its turn."""
@@ -368,7 +375,13 @@ class Batcher:
         pieces: list[_Piece] = []
         # They share what there is, so that a lone request is over sooner.
         n_waiting = sum(queue.n_waiting for queue in self._queues.values())
-        room = min(self.batch_size, math.ceil(n_waiting / n_free))
+        # Many requests in one run cost the threads around it less each, and those behind a deep
+        # queue wait no longer for it. A long one alone makes no deep queue, and every worker must
+        # get as much.
+        queue = self._queues[Lane.INTERACTIVE]
+        n_deep = min(queue.n_waiting, len(queue.jobs) * self.batch_size) / self._n_workers
+        size = min(self.deep_batch_size, max(self.batch_size, math.ceil(n_deep)))
+        room = min(size, math.ceil(n_waiting / n_free))
         kept = math.ceil(room * _BATCH_LANE_SHARE)
         kept = min(kept, self._queues[Lane.BATCH].n_waiting, max(room - 1, 0))
         for lane, queue in self._queues.items():
@@ -390,6 +403,7 @@ class Batcher:
                 pieces.append(_Piece(job, job.n_taken, job.n_taken + n))
                 job.n_taken += n
                 queue.n_waiting -= n
+                self._n_running += n if lane is Lane.INTERACTIVE else 0
                 room -= n
                 if job.n_left:
                     # To the end of the line, so that the small ones behind it are not stuck.
@@ -404,12 +418,15 @@ class Batcher:
           busy_since: when the batch before it ended, None where the thread was idle.
         """
         parts = [piece.job.sequences[piece.start : piece.end] for piece in pieces]
+        n_interactive = sum(p.end - p.start for p in pieces if p.job.lane is Lane.INTERACTIVE)
         start = time.perf_counter()
         try:
             bases = parts[0] if len(parts) == 1 else np.concatenate(parts)
             mu, sigma = self.model.run(self._padded(bases))
         except Exception as error:  # noqa: BLE001  (whoever waits has to be told)
             self.is_failing = True
+            with self._changed:
+                self._n_running -= n_interactive
             self._deliver([piece.job for piece in pieces], error)
             return None
         end = time.perf_counter()
@@ -421,7 +438,8 @@ class Batcher:
         by_lane = dict.fromkeys(Lane, 0)
         with self._changed:
             self._rate += _NEWEST * min(1, n / self.batch_size) * (rate - self._rate)
-            self._pace.add(sum(p.end - p.start for p in pieces if p.job.lane is Lane.INTERACTIVE))
+            self._n_running -= n_interactive
+            self._pace.add(n_interactive)
             for piece in pieces:
                 job, size = piece.job, piece.end - piece.start
                 by_lane[job.lane] += size

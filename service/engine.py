@@ -25,9 +25,9 @@ from service.settings import Settings
 
 # Sizes that CUDA prepares for, the largest of them its batch.
 CUDA_BUCKETS = (1, 8, 32, 128, 256)
-# The cost on a CPU is proportional to the size (measured: 8 to 32 are the fastest), and a small
-# batch is soon over.
-CPU_BATCH = 16
+# The cost on a CPU is proportional to the size, and a small batch is soon over; where many wait, a
+# larger one leaves more of the cores to the model (`python -m tests.load_http`).
+CPU_BATCH, CPU_DEEP_BATCH = 16, 64
 
 _POOL_THREADS = 2
 _SETUPS_HELD = 64
@@ -251,6 +251,7 @@ class Engine:
         return Batcher(
             model,
             batch_size=self.settings.micro_batch or (CUDA_BUCKETS[-1] if on_cuda else CPU_BATCH),
+            deep_batch_size=None if on_cuda or self.settings.micro_batch else CPU_DEEP_BATCH,
             max_waiting=self.settings.max_waiting_sequences,
             workers=1 if on_cuda else threads_of(self.settings),
             buckets=CUDA_BUCKETS if on_cuda else None,
@@ -259,7 +260,7 @@ class Engine:
 
     def _make_setup(self, model: str, options: ScoringOptions) -> Setup:
         # Requests share the runs of the batcher, whatever is set for files and jobs.
-        options = replace(options, batch_size=self.batchers[model].batch_size)
+        options = replace(options, batch_size=self.batchers[model].deep_batch_size)
         scorer = Scorer(self.models[model], self.reference, options)
         targets = scorer.model.info.targets
         provenance = scorer.provenance()

@@ -16,13 +16,13 @@ class Pace:
     for, so that a service without work is not called a slow one.
     """
 
-    def __init__(self, in_progress: int) -> None:
+    def __init__(self, most_at_once: int) -> None:
         """Begin without work.
 
         Args:
-          in_progress: sequences that run at any moment, not counted yet.
+          most_at_once: sequences that run at any moment, at most.
         """
-        self._in_progress = in_progress
+        self._most_at_once = most_at_once
         self._began: float | None = None
         self._n = 0
         self._last = math.inf
@@ -39,14 +39,20 @@ class Pace:
         """Count what ran; called by one thread at a time."""
         self._n += n_sequences
 
-    def rate(self, now: float, best: float) -> float:
-        """Return sequences a second, at most what the session can do at best."""
+    def rate(self, now: float, best: float, in_progress: int) -> float:
+        """Return sequences a second, at most `best`.
+
+        Args:
+          now: on the monotonic clock.
+          best: what the session can do if nothing else happens.
+          in_progress: sequences that run now, not counted yet.
+        """
         if self._began is None:
             return best
-        window = max(_WINDOW, _WINDOW_RUNS * self._in_progress / best)
+        window = max(_WINDOW, _WINDOW_RUNS * self._most_at_once / best)
         seconds, newest = now - self._began, math.inf
         if seconds >= window / 2:
-            newest = (self._n + self._in_progress) / seconds
+            newest = (self._n + in_progress) / seconds
         found = min(best, newest, self._last)
         if seconds >= window:
             self._began, self._n, self._last = now, 0, newest

@@ -160,7 +160,8 @@ class Settings(BaseSettings):
     micro_batch: int | None = Field(
         None,
         ge=1,
-        description="sequences of all requests in one run; default: 16 on the CPU, 256 on CUDA",
+        description="sequences of all requests in one run; default: 16 on the CPU, 64 where many"
+        " requests wait; 256 on CUDA",
     )
     timeout: float = Field(
         30, gt=0, le=MAX_TIMEOUT, description="seconds until 504, unless a request says otherwise"

@@ -96,15 +96,15 @@ def test_a_wait_is_feared_to_be_longer_than_it_should_be(
 
 def test_a_slow_model_is_given_time_for_its_runs():
     pace = Pace(8)
-    assert pace.rate(0, 4.0) == 4.0
+    assert pace.rate(0, 4.0, 8) == 4.0
     pace.begin(0)
-    assert pace.rate(3.9, 4.0) == 4.0, "a run takes two seconds"
-    assert pace.rate(7.9, 4.0) == pytest.approx(8 / 7.9)
+    assert pace.rate(3.9, 4.0, 8) == 4.0, "a run takes two seconds"
+    assert pace.rate(7.9, 4.0, 8) == pytest.approx(8 / 7.9)
     pace.add(8)
-    assert pace.rate(8.0, 4.0) == pytest.approx(16 / 8)
-    assert pace.rate(9.0, 4.0) == pytest.approx(16 / 8), "as it was in the last window"
+    assert pace.rate(8.0, 4.0, 8) == pytest.approx(16 / 8)
+    assert pace.rate(9.0, 4.0, 8) == pytest.approx(16 / 8), "as it was in the last window"
     pace.end()
-    assert pace.rate(10.0, 4.0) == 4.0
+    assert pace.rate(10.0, 4.0, 8) == 4.0
 
 
 def test_a_busy_event_loop_takes_its_time_twice(batcher, clock):

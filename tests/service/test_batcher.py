@@ -299,6 +299,30 @@ def test_busy_threads_fill_their_batches(model):
     assert [len(batch) for batch in model.batches] == [1] * 3 + [8] * 12
 
 
+@pytest.mark.parametrize(("sizes", "expected"), [((2,) * 40, [32, 32, 16]), ((80,), [8] * 10)])
+def test_many_requests_make_larger_batches_and_a_long_one_does_not(model, sizes, expected):
+    batcher = Batcher(model, batch_size=8, deep_batch_size=32, max_waiting=400)
+
+    async def scenario() -> None:
+        model.hold()
+        first = asyncio.create_task(batcher.predict(rows(0, 1)))
+        await model.is_running()
+        others = [
+            asyncio.create_task(batcher.predict(rows(100 * i, n)))
+            for i, n in enumerate(sizes, start=1)
+        ]
+        await asyncio.sleep(0.01)
+        model.go.set()
+        await first
+        for i, found in enumerate(await asyncio.gather(*others), start=1):
+            assert found.mu[:, 0, 0].tolist() == list(range(100 * i, 100 * i + len(found.mu)))
+
+    asyncio.run(scenario())
+    batcher.close()
+    assert [len(batch) for batch in model.batches] == [1, *expected]
+    assert batcher._n_running == 0
+
+
 def test_requests_of_several_loops_share_a_session(batcher, model):
     results = []
 

@@ -7,17 +7,20 @@ import pytest
 import torch
 
 from tests.training.toy_table import toy_table
-from training.architectures.heads import MeanHeads, MeanVarianceHeads
+from training.architectures.heads import LOG_VAR_BOUND, MeanHeads, MeanVarianceHeads
 from training.architectures.network import Network
 from training.architectures.trunks import Compact, DreamRNN
 from training.assays import ASSAYS
 from training.batches import EpochBatches, assays_of, labelled_sequences, training_scale
 from training.campaign.data import campaign_table
+from training.campaign.injection import LEVELS, SPREAD
+from training.campaign.predict import CENTRE, CONTEXT
 from training.losses.pairs import HardPairs
 from training.losses.ranking import RankStability
 from training.losses.regression import MaskedMSE, MeanVariance
 from training.recipe import Optim, Recipe, RecipeError, index
 from training.samplers import HardNegative
+from training.samplers.quantile import MAX_REPEATS, STAGES
 from training.zoo import BASELINE, CPU, GPU, PRESETS, REPRESENTATIVES, SEEDS, ZOO, campaign, forms
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "recipes.txt"
@@ -33,6 +36,13 @@ def test_the_zoo_equals_its_golden_list():
         for r in (*campaign(preset).values(), *forms(preset).values())
     ]
     assert lines == GOLDEN.read_text().splitlines()
+
+
+def test_constants_that_no_fingerprint_sees_are_those_that_the_records_were_made_with():
+    # A fingerprint is of a recipe's fields. One of these changed: every record is of other code.
+    assert STAGES == ((0.0, 0.6), (1 / 8, 1.0), (1 / 4, 2.0), (3 / 8, 4.0))
+    assert (MAX_REPEATS, LOG_VAR_BOUND, CONTEXT, CENTRE) == (8.0, 10.0, 230, 115)
+    assert (LEVELS, SPREAD) == ((0.5, 1.0, 2.0), 0.75)
 
 
 PUBLISHED = {

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from training.campaign import floor
+from training.campaign.admission import admit, environments, failures, require_whole
 from training.campaign.data import campaign_table
 from training.campaign.findings import Json, findings
-from training.campaign.labels import held_out
-from training.campaign.plan import SUITES, plan
+from training.campaign.labels import fold_sizes, held_out
+from training.campaign.plan import SUITES, Run, plan
 from training.campaign.reach import batches, ceilings, pair_weights
 from training.campaign.records import Record, RecordError, read_records
 from training.campaign.scoring import Progress, score, write_table
@@ -36,6 +38,7 @@ def analyse(
     draws: int = DRAWS,
     seed: int = SEED,
     log: Path = CHALLENGE_LOG,
+    is_partial: bool = False,
     progress: Progress = lambda message: None,
 ) -> tuple[Path, Path]:
     """Score every finished run and compare the arms.
@@ -48,30 +51,55 @@ def analyse(
       draws: bootstrap resamples.
       seed: of all resamples.
       log: that each run's look at the challenge labels is appended to.
+      is_partial: also while runs are still to be done; the log says how many were.
       progress: called with one line per step.
 
     Returns:
       The long table and the analysis.
 
     Raises:
-      RecordError: there is no finished run, or one learnt from another table.
+      RecordError: there is no finished run; one learnt from another table; a record is stale or of
+        no planned run; or, unless `is_partial`, a planned run has no record yet.
     """
-    found = read_records(records)
+    planned = plan(preset)
+    found = admit(read_records(records), planned)
     finished = [record for record in found if record.status == "finished"]
+    failed = [record for record in found if record.status == "failed"]
     if not finished:
         raise RecordError(f"{records}: no finished run; `varsigma-train campaign` makes them")
+    if not is_partial:
+        require_whole(finished, failed, len(planned))
+    count = f"{len(finished)} of {len(planned)} runs finished, {len(failed)} failed"
+    progress(count)
+    of_runs = environments(finished)
+    if len(of_runs) > 1:
+        progress(f"not one environment: {of_runs}")
     frame = campaign_table(load_table(table))
     digest = table_digest(frame)
+    labels = held_out(frame, draws=draws, seed=seed)
+    purpose = f"campaign --analyse: {count}; draws {draws}, seed {seed}"
     scored = score(
         finished,
-        held_out(frame, draws=draws, seed=seed),
+        labels,
         digest=digest,
         data_dir=data_dir,
         draws=draws,
         seed=seed,
         log=log,
-        purpose=f"campaign --analyse: draws {draws}, seed {seed}",
+        purpose=purpose,
         progress=progress,
+    )
+    progress(f"fitting the floor, {floor.NAME}")
+    regression = floor.fit(frame, data_dir)
+    of_floor = floor.judge(
+        regression,
+        labels,
+        preset=preset.name,
+        data_dir=data_dir,
+        draws=draws,
+        seed=seed,
+        log=log,
+        purpose=purpose,
     )
     progress("comparing arms")
     recipes = campaign(preset) | forms(preset)
@@ -81,7 +109,9 @@ def analyse(
         representatives=REPRESENTATIVES,
         aliases={name: recipe.aliases for name, recipe in recipes.items()},
         seed=seed,
+        floor=(floor.NAME, of_floor),
     )
+    shown["floor"] |= {"penalties": regression.penalties}
     progress("reading replicates")
     training_rows = split(frame)[0]
     replicates = replicate_values(data_dir)
@@ -91,7 +121,10 @@ def analyse(
         "seed": seed,
         "table_digest": digest,
         "code": code_version(),
-        "counts": _counts(found, preset),
+        "environments": of_runs,
+        "counts": _counts(found, planned),
+        "failures": failures(failed),
+        "folds": fold_sizes(frame),
         **shown,
         "noise_ceiling": ceilings(frame, replicates, draws=draws, seed=seed),
         "pair_weights": pair_weights(recipes.values(), training_rows, seed=seed),
@@ -103,9 +136,8 @@ def analyse(
     return places
 
 
-def _counts(found: Sequence[Record], preset: Preset) -> Json:
+def _counts(found: Sequence[Record], planned: Sequence[Run]) -> Json:
     """{suite: [finished, planned]}, and how many failed."""
-    planned = plan(preset)
     finished = {record.name for record in found if record.status == "finished"}
     counts: Json = {}
     for suite in SUITES:

@@ -216,7 +216,8 @@ def compare(
         which it is undefined, is left out.
       baseline: arm to beat.
       measure: what is compared.
-      representatives: names of the arms that Holm's correction counts.
+      representatives: names of the arms that Holm's correction counts, whether or not they have
+        finished: what was declared is what is paid for.
       pooled: SD over seeds for arms of few.
       seed: of the draws over seeds.
 
@@ -236,10 +237,11 @@ def compare(
         return {}
     statistics, null = _studentised(list(found.values()))
     p_values = (1 + (null >= statistics[:, None]).sum(axis=1)) / (1 + null.shape[1])
-    chosen = [i for i, name in enumerate(found) if name in set(representatives)]
+    declared = set(representatives)
+    chosen = [i for i, name in enumerate(found) if name in declared]
     holm = np.full(len(found), np.nan)
     if chosen:
-        holm[chosen] = holm_adjusted(p_values[chosen])
+        holm[chosen] = holm_adjusted(p_values[chosen], len(declared))
     parts = zip(found.items(), p_values, step_down(statistics, null), holm, strict=True)
     return {
         name: Comparison(difference=d, p_value=float(p), p_max_t=float(m), p_holm=float(h))
@@ -258,13 +260,19 @@ def _studentised(differences: Sequence[Belief]) -> tuple[Floats, Floats]:
     return np.abs(values) / spread, np.abs(centred) / spread[:, None]
 
 
-def holm_adjusted(p_values: Floats) -> Floats:
+def holm_adjusted(p_values: Floats, declared: int | None = None) -> Floats:
     """P values (K,) after Holm's correction (Scandinavian Journal of Statistics 1979).
 
     (statsmodels has it too, and collects garbage at each call: seconds, with a campaign in memory.)
+
+    Args:
+      p_values: of the hypotheses tested so far.
+      declared: how many there will be, K if None; those to come count as the least striking, and
+        the correction can only become milder.
     """
     order = np.argsort(p_values, kind="stable")
-    scaled = p_values[order] * np.arange(order.size, 0, -1)
+    count = order.size if declared is None else declared
+    scaled = p_values[order] * (count - np.arange(order.size))
     adjusted = np.empty_like(p_values)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(scaled))
     return adjusted

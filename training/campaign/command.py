@@ -1,4 +1,4 @@
-"""`varsigma-train recipes` and `campaign`: list the zoo, run it, say how far it is, analyse it."""
+"""`varsigma-train recipes` and `campaign`: list the zoo, run it, say how far it is, judge it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from training.campaign.plan import SUITES, plan, select
 from training.campaign.status import status as status_of
 from training.datasets.sources import DataError
 from training.datasets.table import TABLE_PATH
+from training.evaluation.challenge import CHALLENGE_LOG
 from training.evaluation.report import Cell, Table
 from training.zoo import PRESETS, ZOO, forms
 from training.zoo import campaign as zoo_of
@@ -61,6 +62,19 @@ def campaign(
             "--analyse", help="Score what is recorded, into metrics.tsv and analysis.json; logged."
         ),
     ] = False,
+    is_partial: Annotated[
+        bool, typer.Option("--partial", help="With --analyse: although runs are still to be done.")
+    ] = False,
+    is_releasing: Annotated[
+        bool,
+        typer.Option(
+            "--release",
+            help="Score stored members on the release set, free to read, into release.tsv.",
+        ),
+    ] = False,
+    log: Annotated[
+        Path, typer.Option(help="With --analyse: where looks at challenge labels are logged.")
+    ] = CHALLENGE_LOG,
     is_retrying: Annotated[bool, typer.Option("--retry", help="Failed runs again.")] = False,
     table: Annotated[Path, typer.Option(help="Assay table, as `data` wrote it.")] = TABLE_PATH,
     data: Annotated[
@@ -81,6 +95,18 @@ def campaign(
         return
     if data is None or not data.is_dir():
         raise DataError("name the folder that holds cagi5/ with --data or VARSIGMA_DATA")
+    if is_releasing:
+        from training.campaign.release import score_release  # noqa: PLC0415 (as below)
+
+        place = score_release(
+            everything,
+            records=records / preset,
+            runs=runs / preset,
+            data_dir=data,
+            progress=partial(typer.echo, err=True),
+        )
+        typer.echo(f"wrote {place}")
+        return
     if is_analysing:
         from training.campaign.analysis import analyse  # noqa: PLC0415 (as below)
 
@@ -89,6 +115,8 @@ def campaign(
             records=records / preset,
             table=table,
             data_dir=data,
+            log=log,
+            is_partial=is_partial,
             progress=partial(typer.echo, err=True),
         )
         typer.echo("\n".join(f"wrote {path}" for path in written))

@@ -11,18 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
 from training.campaign.arms import Arm, Belief, Comparison, Pooled, compare, mean_of
-from training.campaign.metrics import ALONE, CAGI5, MEAN, TEST, Measure
+from training.campaign.metrics import ALONE, CAGI5, MEAN, TEST, Measure, Samples
 from training.campaign.scoring import is_headline
 from training.datasets.cagi5 import GROUPS
+from training.evaluation.metrics import LEVEL
 
 Json = dict[str, Any]
 PRIMARY = Measure(CAGI5, "spearman", "K562-matched (4)")
 """What the verdict rests on: the study's headline."""
 CERTAIN = 0.05
 """Family-wise error of the verdict."""
+POWER = 0.8
+"""Share of repetitions in which a difference that "can be seen" would be."""
 _UNCOMPARED = {"scale", "offset", "rmse_raw"}
+_OF_FLOOR = ("pearson", "spearman", "spearman_high", "spearman_low", "spearman_pooled")
 _CURVES = (
     *(Measure(TEST, metric, MEAN) for metric in ("pearson", "spearman", "r_noise")),
     *(
@@ -75,6 +80,7 @@ def findings(
     representatives: Mapping[str, str],
     aliases: Mapping[str, Sequence[str]],
     seed: int,
+    floor: tuple[str, Samples] | None = None,
 ) -> Json:
     """All that the arms show.
 
@@ -84,6 +90,7 @@ def findings(
       representatives: {family: arm that stands for it}.
       aliases: {arm: published ids}.
       seed: of the draws over seeds.
+      floor: name and samples of what every network should pass.
 
     Raises:
       ValueError: the baseline is not among the arms, or no arm has two seeds.
@@ -111,6 +118,7 @@ def findings(
         ],
         "injection": list(_curves(contests)),
         "verdict": verdict(clean, comparisons),
+        "floor": None if floor is None else _floor(*floor, clean),
     }
 
 
@@ -166,6 +174,19 @@ def _arm(
     }
 
 
+def _floor(name: str, samples: Samples, contest: Contest) -> Json:
+    """The floor, which has no seed, and the baseline minus it on the same resamples."""
+    shown = [m for m in samples if m.split in (TEST, CAGI5) and m.metric in _OF_FLOOR]
+    means, differences = [], []
+    for measure in shown:
+        ours = Belief(samples[measure].value, samples[measure].draws)
+        means.append(measure._asdict() | _value(ours))
+        if measure in contest.baseline.values:
+            gap = contest.mean(contest.baseline, measure).minus(ours)
+            differences.append(measure._asdict() | _value(gap) | {"p_above": gap.p_above})
+    return {"name": name, "means": means, "baseline_minus_floor": differences}
+
+
 def _seed_sd(arm: Arm, measure: Measure) -> float:
     values = arm.values[measure]
     return float(np.std(values, ddof=1)) if values.size > 1 else np.nan
@@ -215,10 +236,11 @@ def verdict(contest: Contest, comparisons: Mapping[Measure, Mapping[str, Compari
       comparisons: {measure: {arm: comparison}}, `PRIMARY` among the measures.
 
     Returns:
-      measure; beats: whether one is above the baseline with a Holm-corrected two-sided p below
-      0.05; best: the one with the largest difference; ready: whether all representatives and the
-      baseline have five seeds; wins: measures of CAGI5 at which the 95 % interval of one
-      representative leaves out 0, in either direction.
+      measure; representatives: all that were declared, and how many; beats: whether one is above
+      the baseline with a Holm-corrected two-sided p below 0.05; best: the one with the largest
+      difference; ready: whether all representatives and the baseline have five seeds; visible: see
+      `visible`, null before there is a representative; wins: measures of CAGI5 at which the 95 %
+      interval of one representative leaves out 0, in either direction.
     """
     names = {arm.name: arm for arm in contest.others}
     chosen = [names[n] for n in contest.representatives.values() if n in names]
@@ -227,6 +249,9 @@ def verdict(contest: Contest, comparisons: Mapping[Measure, Mapping[str, Compari
     best = max(found, key=lambda pair: pair[1].difference.value, default=None)
     return {
         "measure": PRIMARY._asdict(),
+        "declared": len(contest.representatives),
+        "representatives": [*contest.representatives.values()],
+        "visible": visible([c.difference for _, c in found], len(contest.representatives)),
         "beats": any(c.difference.value > 0 and c.p_holm < CERTAIN for _, c in found),
         "best": None if best is None else _named(*best),
         "ready": len(found) == len(contest.representatives)
@@ -234,11 +259,31 @@ def verdict(contest: Contest, comparisons: Mapping[Measure, Mapping[str, Compari
         "wins": [
             measure._asdict() | _named(arm, compared[arm.name])
             for measure, compared in comparisons.items()
-            if measure.split == CAGI5 and not measure.metric.endswith("_gap")
+            if measure.split == CAGI5 and not measure.metric.endswith(("_gap", "_pooled"))
             for arm in chosen
             if arm.name in compared and _leaves_out_0(compared[arm.name].difference)
         ],
     }
+
+
+def visible(differences: Sequence[Belief], declared: int) -> Json | None:
+    """What differences a comparison of this many seeds and variants could see at all.
+
+    Args:
+      differences: arms minus baseline, in the verdict's measure.
+      declared: how many of them Holm's correction counts.
+
+    Returns:
+      half_width: the median over arms of half the 95 % interval: an observed difference below it
+      cannot be told from 0; smallest: the true difference that would pass Holm's strictest step in
+      `POWER` of repetitions, from normal quantiles and that half width. None without a difference.
+    """
+    halves = [(high - low) / 2 for low, high in (d.interval for d in differences)]
+    if not halves:
+        return None
+    half = float(np.median(halves))
+    in_sds = norm.isf(CERTAIN / 2 / declared) + norm.ppf(POWER)
+    return {"half_width": half, "smallest": float(half / norm.ppf((1 + LEVEL) / 2) * in_sds)}
 
 
 def _named(arm: Arm, found: Comparison) -> Json:

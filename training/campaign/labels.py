@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from training.batches import assays_of, training_scale
 from training.campaign.data import held_out_rows
 from training.campaign.resamples import Labels, Weights
-from training.datasets.cagi5 import ELEMENTS
+from training.datasets.cagi5 import ELEMENTS, GROUPS
 from training.evaluation.agreement import HIGH_CONFIDENCE, Sample, position_counts
 from training.evaluation.metrics import Counts, Floats, resample
 
 SUBSETS = ("all", "high", "low")
 """Variants of an element: all, confidence >= 0.1, confidence < 0.1."""
+POOLED = ("K562-matched (4)", "all (15)")
+"""Groups whose variants are also ranked in one list, beside the mean over their elements."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,8 @@ class Variants:
 
     Attributes:
       size: number V of variants.
-      rows: {(element, subset): places among all V variants}.
+      rows: {(element, subset): places among all V variants}; also of the groups `POOLED`, all
+        variants.
       labels: {(element, subset): their measured effects}.
       draws: resamples of positions behind every interval.
     """
@@ -128,6 +131,31 @@ def held_out(table: pd.DataFrame, *, draws: int, seed: int) -> HeldOut:
     )
 
 
+def fold_sizes(table: pd.DataFrame) -> list[dict[str, str | int]]:
+    """Rows, homology clusters and the largest cluster's rows of each assay's held-out folds.
+
+    A fold of which one cluster is a quarter says less than its rows suggest: what is fitted on it,
+    or measured on it, is a quarter about one sequence and its relatives.
+
+    Args:
+      table: of the campaign.
+
+    Returns:
+      Rows with assay, and `test` and `validation` rows, clusters and largest cluster.
+    """
+    found = []
+    for assay in assays_of(table):
+        row: dict[str, str | int] = {"assay": assay.name}
+        for split in ("test", "validation"):
+            part = held_out_rows(table, split)
+            sizes = part.loc[part["assay"] == assay.name, "cluster"].value_counts()
+            row[f"{split}_rows"] = int(sizes.sum())
+            row[f"{split}_clusters"] = len(sizes)
+            row[f"{split}_largest_cluster"] = int(sizes.max()) if len(sizes) else 0
+        found.append(row)
+    return found
+
+
 def _assay_rows(
     rows: NDArray[np.int64], *, activity: Floats, noise: Floats, counts: Counts
 ) -> AssayRows:
@@ -165,6 +193,7 @@ def variants(table: pd.DataFrame, *, draws: int, seed: int) -> Variants:
         for element in ELEMENTS
         for subset in SUBSETS
     }
+    rows |= {(g, "all"): np.flatnonzero(np.isin(elements, GROUPS[g])) for g in POOLED}
     return Variants(
         size=len(table),
         rows=rows,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from training.campaign.calibration import Affine, Width
-from training.campaign.labels import SUBSETS, AssayRows, HeldOut, Variants
+from training.campaign.labels import POOLED, SUBSETS, AssayRows, HeldOut, Variants
 from training.campaign.predict import Predictions
 from training.campaign.resamples import Weights, partial
 from training.datasets.cagi5 import ELEMENTS, GROUPS
@@ -68,7 +68,7 @@ def challenge_metrics(predictions: Predictions, variants: Variants) -> Samples:
 
     `spearman`, `pearson`, each also `_high`, `_low` (confidence) and `_gap` (high minus low); a
     strand alone, and the assays of the cell type alone, have the first two only. A group is the
-    unweighted mean over its elements.
+    unweighted mean over its elements; `_pooled` ranks the variants of all of them in one list.
 
     Raises:
       ValueError: the effects are of other variants, or not finite.
@@ -78,7 +78,12 @@ def challenge_metrics(predictions: Predictions, variants: Variants) -> Samples:
         for effect in (predictions.cagi5_plus, predictions.cagi5_minus, predictions.cagi5_cell)
     )
     _require(variants.size, plus, minus, cell)
-    found = _effects(CAGI5, (plus + minus) / 2, variants, SUBSETS)
+    both = (plus + minus) / 2
+    found = _effects(CAGI5, both, variants, SUBSETS)
+    for group in POOLED:
+        labels, rows = variants.labels[group, "all"], variants.rows[group, "all"]
+        found[Measure(CAGI5, "spearman_pooled", group)] = labels.spearman(both[rows])
+        found[Measure(CAGI5, "pearson_pooled", group)] = labels.pearson(both[rows])
     for split, effect in zip(ALONE, (plus, minus, cell), strict=True):
         found |= _effects(split, effect, variants, SUBSETS[:1])
     return found
@@ -158,7 +163,10 @@ def _noise_metrics(mu: Floats, residual: Floats, rows: AssayRows) -> dict[str, S
 def _interval_metrics(
     residual: Floats, sd: Floats, weights: Weights, suffix: str = ""
 ) -> dict[str, Sample]:
-    """Gaussian negative log-likelihood (nats), and the share inside central intervals by level."""
+    """Gaussian negative log-likelihood, and the share inside central intervals by level.
+
+    In nats, of an activity in SDs of its assay: a density has a unit.
+    """
     found = {f"nll{suffix}": weights.mean(_nll(residual, sd))}
     deviation = np.abs(residual) / sd
     for nominal, quantile in zip(NOMINAL, _QUANTILES, strict=True):

@@ -5,14 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 from training.campaign.injection import LEVELS, Injection
 from training.recipe import Recipe
-from training.zoo import BASELINE, REPRESENTATIVES, SEEDS, Preset, campaign, forms
+from training.zoo import (
+    BASELINE,
+    INJECTED_FORMS,
+    REPRESENTATIVES,
+    SEEDS,
+    Preset,
+    campaign,
+    forms,
+)
 
 Suite = Literal["baseline", "main", "seeds", "forms", "injection"]
 SUITES: tuple[Suite, ...] = get_args(Suite)
@@ -51,9 +59,18 @@ class Run:
 
 def plan(preset: Preset) -> list[Run]:
     """Every run of the campaign, by suite."""
-    zoo = campaign(preset)
+    zoo, further = campaign(preset), forms(preset)
     baseline, arms = zoo[BASELINE], [zoo[name] for name in zoo if name != BASELINE]
     chosen = [zoo[name] for name in REPRESENTATIVES.values()]
+
+    def injected(recipes: Sequence[Recipe]) -> list[Run]:
+        return [
+            Run(recipe, seed, "injection", level)
+            for seed in INJECTION_SEEDS
+            for level in LEVELS
+            for recipe in recipes
+        ]
+
     return [
         *(Run(baseline, seed, "baseline") for seed in baseline.seeds),
         *(Run(recipe, seed, "main") for recipe in arms for seed in recipe.seeds),
@@ -63,13 +80,9 @@ def plan(preset: Preset) -> list[Run]:
             for seed in SEEDS
             if seed not in recipe.seeds
         ),
-        *(Run(recipe, seed, "forms") for recipe in forms(preset).values() for seed in recipe.seeds),
-        *(
-            Run(recipe, seed, "injection", level)
-            for seed in INJECTION_SEEDS
-            for level in LEVELS
-            for recipe in (baseline, *chosen)
-        ),
+        *(Run(recipe, seed, "forms") for recipe in further.values() for seed in recipe.seeds),
+        *injected([baseline, *chosen]),
+        *injected([further[name] for name in INJECTED_FORMS]),
     ]
 
 

@@ -1,4 +1,7 @@
-"""A campaign as its report sees it: `metrics.tsv`, `analysis.json` -> runs, arms, differences."""
+"""A campaign as its report sees it: files of the analysis -> runs, arms, differences.
+
+`metrics.tsv, analysis.json`, and `release.tsv` where the members were scored on the release set.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from training.datasets.sources import DataError
 MATCHED, ALL_ELEMENTS = "K562-matched (4)", "all (15)"
 FOUR = GROUPS[MATCHED]
 """The elements of the study's headline."""
+_RELEASE = ("run", "arm", "seed", "level", "member", "element", "all_assays", "cell_type")
 PLANNED = ("baseline", "main")
 """Suites of the study's plan: its distinct runs, and the baseline's seeds."""
 
@@ -131,17 +135,19 @@ class Campaign:
       preset: its name.
       rows: the long table of `metrics.tsv`, finished runs only.
       analysis: `analysis.json` as it is.
+      release: `release.tsv` of the runs in `rows`; no rows where there is no such file.
       arms: of the analysis, the baseline among them.
     """
 
     preset: str
     rows: pd.DataFrame
     analysis: Mapping[str, Any]
+    release: pd.DataFrame
     arms: tuple[Arm, ...]
 
     @classmethod
     def read(cls, folder: Path) -> Campaign:
-        """Read `metrics.tsv` and `analysis.json`.
+        """Read `metrics.tsv`, `analysis.json`, and `release.tsv` if there is one.
 
         Raises:
           DataError: one of them is missing.
@@ -152,7 +158,11 @@ class Campaign:
                 raise DataError(f"{path} is missing: run `varsigma-train campaign --analyse`")
         rows = pd.read_csv(table, sep="\t", keep_default_na=False, na_values=[""])
         document = json.loads(analysis.read_text())
-        return cls(document["preset"], rows, document, tuple(map(_arm, document["arms"])))
+        release = pd.DataFrame(columns=[*_RELEASE])
+        if (path := folder / "release.tsv").is_file():
+            release = pd.read_csv(path, sep="\t")
+        release = release[release["run"].isin(rows["run"])]
+        return cls(document["preset"], rows, document, release, tuple(map(_arm, document["arms"])))
 
     @cached_property
     def baseline(self) -> Arm | None:
@@ -170,6 +180,29 @@ class Campaign:
         """The arms that the verdict rests on, best first."""
         chosen = [arm for arm in self.others if arm.is_representative]
         return self.ranked(challenge("spearman"), chosen)
+
+    @cached_property
+    def floor(self) -> Mapping[Cell, Mean]:
+        """The 6-mer ridge regression that every network should pass: it has no seed."""
+        return {
+            _cell(row): Mean(*_numbers(row, "value", "seed_sd", "ci_low", "ci_high"))
+            for row in self.analysis["floor"]["means"]
+            if row["value"] is not None
+        }
+
+    def failed_seeds(self, arm: str) -> tuple[int, ...]:
+        """Seeds of an arm's clean runs that failed."""
+        return tuple(
+            row["seed"]
+            for row in self.analysis["failures"]
+            if row["arm"] == arm and not row["level"]
+        )
+
+    def released(self, arm: str, reading: str, element: str = MATCHED) -> NDArray[np.float64]:
+        """Spearman of an arm's clean runs on the release set, by seed in the order of the file."""
+        rows = self.release
+        mine = (rows["arm"] == arm) & (rows["level"] == 0) & (rows["element"] == element)
+        return rows.loc[mine, reading].to_numpy(np.float64)
 
     @cached_property
     def families(self) -> tuple[str, ...]:

@@ -20,6 +20,9 @@ from training.report.style import BAND, FAINT, INK, look_of
 PANEL_WIDTH = 4.8
 """Inches. Ten-point text in a picture of this width is still legible on a phone."""
 
+_BLANK = 0.8
+"""Height of a panel that only says that there is nothing yet."""
+
 _FEWEST = 3
 """Seeds that make a band: with two, t is 12.7 and the band hides the figure."""
 
@@ -35,15 +38,21 @@ class Panel:
       slug: names it inside the figure.
       draw: fills the axes.
       height: inches.
+      is_blank: whether there is nothing to draw yet; a word then takes a line, not a page.
     """
 
     slug: str
     draw: Callable[[Axes, Campaign], None]
     height: float = 4.4
+    is_blank: Callable[[Campaign], bool] = lambda _campaign: False
+
+    def height_of(self, campaign: Campaign) -> float:
+        """Inches that it takes."""
+        return _BLANK if self.is_blank(campaign) else self.height
 
     def figure(self, campaign: Campaign) -> Figure:
         """The panel by itself, as it stands in the page."""
-        figure = Figure(figsize=(PANEL_WIDTH, self.height), layout="constrained")
+        figure = Figure(figsize=(PANEL_WIDTH, self.height_of(campaign)), layout="constrained")
         self.draw(figure.subplots(), campaign)
         return figure
 
@@ -81,7 +90,7 @@ class Plate:
         """All panels on one sheet."""
         rows = -(-len(self.panels) // self.columns)
         lines = [self.panels[row * self.columns :][: self.columns] for row in range(rows)]
-        heights = [max(panel.height for panel in line) for line in lines]
+        heights = [max(panel.height_of(campaign) for panel in line) for line in lines]
         figure = Figure(
             figsize=(PANEL_WIDTH * self.columns, sum(heights) + 0.4), layout="constrained"
         )

@@ -67,7 +67,7 @@ def _histogram(axes: Axes, campaign: Campaign) -> None:
 def _elements(axes: Axes, campaign: Campaign) -> None:
     arm, baseline = fixed_model(campaign), campaign.baseline
     if arm is None or baseline is None:
-        nothing(axes)
+        nothing(axes, f"{PUBLISHED_BEST if baseline else 'the baseline'} has not finished")
         return
     for shift, one in ((-0.17, baseline), (0.17, arm)):
         look = look_of(one.family)
@@ -121,13 +121,18 @@ SUMMARY = Plate(
 
 
 def _curves(split: str, what: str, axis: str, *, value: str, low: str, high: str) -> Panel:
+    def is_blank(campaign: Campaign) -> bool:
+        rows = campaign.injection(split)
+        return not any(row["level"] and row[value] is not None for row in rows)
+
     def draw(axes: Axes, campaign: Campaign) -> None:
         rows = [row for row in campaign.injection(split) if row[value] is not None]
         arms = list(dict.fromkeys((row["arm"], row["family"]) for row in rows))
-        if not any(row["level"] for row in rows):
-            nothing(axes, "no finished run with injected noise yet")
+        if is_blank(campaign):
+            nothing(axes, f"{what}\nno finished run with injected noise yet")
             return
-        labels = []
+        labels, families = [], [family for _, family in arms]
+        chosen = {arm.name for arm in campaign.representatives}
         for place, (name, family) in enumerate(arms):
             look = look_of(family)
             mine = sorted((r for r in rows if r["arm"] == name), key=lambda row: row["level"])
@@ -136,7 +141,9 @@ def _curves(split: str, what: str, axis: str, *, value: str, low: str, high: str
             ends = np.array([(row[low], row[high]) for row in mine], np.float64)
             heights = np.array([row[value] for row in mine], np.float64)
             axes.vlines(levels, ends[:, 0], ends[:, 1], color=look.colour, lw=0.9, alpha=0.6)
-            axes.plot(levels, heights, look.marker, ls="-", color=look.colour, ms=5, lw=1.2)
+            # A further form of a loss shares the colour of its family's representative.
+            line = ":" if families.count(family) > 1 and name not in chosen else "-"
+            axes.plot(levels, heights, look.marker, ls=line, color=look.colour, ms=5, lw=1.2)
             labels.append(Label(levels[-1], heights[-1], name, look.colour))
         if value == "difference":
             axes.axhline(0, color=FAINT, lw=1, ls="--")
@@ -145,7 +152,7 @@ def _curves(split: str, what: str, axis: str, *, value: str, low: str, high: str
         axes.set_title(f"{what}, {len(arms)} arms")
         side_labels(axes, labels)
 
-    return Panel(f"{split}_{value}", draw, 4.4)
+    return Panel(f"{split}_{value}", draw, 4.4, is_blank)
 
 
 _ABSOLUTE = {"value": "value", "low": "ci_low", "high": "ci_high"}
@@ -163,10 +170,11 @@ INJECTION = Plate(
         ),
     ),
     caption=lambda campaign: (
-        f"{campaign.count('injection')} runs with injected noise. Every training label got normal "
-        "noise of known, sequence-dependent variance; losses and samplers were told of it, test "
-        "labels stay clean. Bars: 95 % intervals. Lower row: difference to the baseline at the "
-        f"same level. CAGI5: mean over the {MATCHED.split(' ')[0]} four. This figure has no "
+        f"{campaign.count('injection')} runs with injected noise (dotted: a further form of a "
+        "family's loss). Every training label got normal noise of known variance, of a size drawn "
+        "for each label; losses and samplers were told of it, test labels stay clean. Bars: 95 % "
+        "intervals. Lower row: difference to the baseline at the same level. "
+        f"CAGI5: mean over the {MATCHED.split(' ')[0]} four. This figure has no "
         "published counterpart."
     ),
     alt=lambda campaign: (

@@ -16,7 +16,7 @@ from training.report.figures_methods import METHODS_PLATE
 from training.report.figures_ranked import BY_CONFIDENCE, BY_ELEMENT
 from training.report.figures_scatter import GAP, TEST_AGAINST_CAGI5
 from training.report.figures_summary import INJECTION, SUMMARY
-from training.report.statements import STATEMENTS, injected, setting
+from training.report.statements import STATEMENTS, injected, not_here, setting
 from training.report.style import inline, style, to_png, to_svg
 from training.report.tables import tables_of
 from training.report.verdict import verdict
@@ -116,6 +116,7 @@ def _render(campaign: Campaign, sections: list[Section]) -> str:
         campaign=campaign,
         verdict=verdict(campaign),
         setting=setting(campaign),
+        not_here=not_here(campaign),
         answers=answers_of(0, campaign),
         sections=sections,
         tables=tables_of(campaign),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.evaluation.metrics import spearman
 from training.report.campaign import FOUR, Arm, Campaign, Cell, Gain, challenge, held_out
@@ -12,7 +13,7 @@ from training.report.claims import BASELINE, PARAMETERS
 from training.report.style import look_of
 
 NOT_YET = "Not measured yet: these runs have not finished."
-_TOP = 10
+_TOP, _FEW_ARMS = 10, 15
 
 
 def number(value: float) -> str:
@@ -55,8 +56,21 @@ def gain_text(gain: Gain) -> str:
     )
 
 
+def spread(values: NDArray[np.float64]) -> str:
+    """Mean and SD of runs."""
+    mean = number(float(values.mean())) if values.size else "-"
+    sd = f" \N{PLUS-MINUS SIGN} {values.std(ddof=1):.3f}" if values.size > 1 else ""
+    return mean + sd
+
+
 def _seeds(arm: Arm) -> str:
     return f"{arm.name}, {len(arm.seeds)} seed{'s' if len(arm.seeds) != 1 else ''}"
+
+
+def _recipe(arm: Arm) -> str:
+    """An arm under its published ids: the mean of its seeds, where the study had single runs."""
+    note = ", exploratory" if arm.is_exploratory else ""
+    return f"The recipe of {', '.join(arm.aliases)} here ({_seeds(arm)}{note})"
 
 
 def _of_arm(alias: str, *parts: tuple[str, Cell]) -> Callable[[Campaign], str]:
@@ -81,8 +95,7 @@ def _of_arm(alias: str, *parts: tuple[str, Cell]) -> Callable[[Campaign], str]:
             )
         if not said:
             return NOT_YET
-        note = "; exploratory" if arm.is_exploratory else ""
-        return f"{alias} here ({_seeds(arm)}{note}). {'. '.join(said)}."
+        return f"{_recipe(arm)}. {'. '.join(said)}."
 
     return sentence
 
@@ -99,10 +112,21 @@ def _models(campaign: Campaign) -> str:
 def _test(campaign: Campaign) -> str:
     x, y = held_out("spearman"), challenge("spearman")
     arms = [arm for arm in campaign.arms if x in arm.means and y in arm.means]
-    if len(arms) < 3:
-        return NOT_YET
+    if len(arms) < _FEW_ARMS:
+        return (
+            f"{len(arms)} arms have finished, too few for a correlation over arms "
+            f"({_FEW_ARMS} are needed)."
+        )
     found = spearman([a.means[x].value for a in arms], [a.means[y].value for a in arms])
-    return f"Spearman of test and CAGI5 accuracy over {len(arms)} arms: {signed(found)}."
+    # Fisher's z with the variance of a Spearman correlation (Bonett and Wright 2000).
+    half = 1.96 * np.sqrt((1 + found**2 / 2) / (len(arms) - 3))
+    low, high = (float(np.tanh(np.arctanh(found) + side * half)) for side in (-1, 1))
+    single = sum(arm.is_exploratory for arm in arms)
+    return (
+        f"Spearman of test and CAGI5 accuracy over {len(arms)} arms: {signed(found)} "
+        f"{interval(low, high)}, an interval that takes arms for independent, which those of one "
+        f"family are not; exploratory, as {single} of the arms are."
+    )
 
 
 def _noise(campaign: Campaign) -> str:
@@ -117,7 +141,7 @@ def _noise(campaign: Campaign) -> str:
     before = campaign.values(raw, arm=arm.name)
     base = campaign.baseline.means.get(calibrated)
     return (
-        f"{_seeds(arm)}: {signed(float(before.mean()))} from raw outputs, "
+        f"{_recipe(arm)}: {signed(float(before.mean()))} from raw outputs, "
         f"{signed(arm.means[calibrated].value)} after calibration; baseline "
         f"{signed(base.value if base else np.nan)}. Negative runs: {counts[0]} raw, {counts[1]} "
         "calibrated."
@@ -138,7 +162,10 @@ def _families(campaign: Campaign) -> str:
         f"(SD {number(float(known[family].std(ddof=1)))}, {known[family].size} runs)"
         for family in order
     ]
-    return f"Medians: {', '.join(said)}."
+    return (
+        f"Medians: {', '.join(said)}. The order is not tested: SDs are over the runs shown, of "
+        "different recipes, and the families differ in how many runs they have."
+    )
 
 
 def _highest(campaign: Campaign) -> str:
@@ -200,19 +227,90 @@ def injected(campaign: Campaign) -> str:
 
 
 def setting(campaign: Campaign) -> str:
-    """What was trained and how variants were scored, beside what was published."""
+    """What was trained, how weak it is, and how variants were scored, beside what was published."""
     runs, assays = campaign.runs, set(campaign.rows.query("split == 'test'")["element"]) - {"mean"}
     size = Cell("run", "parameters", "run")
     of_base = runs.loc[runs["family"] == "baseline"]
     known = of_base[size].dropna() if size in runs.columns else of_base.iloc[:0]
-    networks = f"Networks of {known.iloc[0]:,.0f} parameters" if len(known) else "Networks"
+    parameters = f", of {known.iloc[0]:,.0f} parameters (the baseline's)" if len(known) else ""
     return (
-        f"{networks} (the baseline's) learn from {len(assays)} assays whose replicate noise was "
-        "measured; a variant's effect is the mean over these assays and both strands, a choice "
-        f"made on the release set. The published networks, of {PARAMETERS:,} parameters, learnt "
-        "from K562 lentiMPRA and were scored on the plus strand; their MSE baseline reached "
-        f"{BASELINE.mean_spearman:.3f} on the same variants. Differences can be compared with the "
-        "published ones, levels cannot."
+        f"These are weak networks{parameters}, that learn from {len(assays)} assays whose "
+        f"replicate noise was measured. {_level(campaign)} A variant's effect is the mean "
+        f"over these assays and both strands. {_choice(campaign)} The published networks, of "
+        f"{PARAMETERS:,} parameters, learnt from K562 lentiMPRA and were scored on the plus "
+        "strand. So neither levels nor relative gains can be compared with the published ones; "
+        "signs and ranks at most."
+    )
+
+
+def _level(campaign: Campaign) -> str:
+    """The baseline beside the published one, and beside the floor."""
+    baseline, (test, matched) = campaign.baseline, (held_out("spearman"), challenge("spearman"))
+    if baseline is None:
+        return f"The published MSE baseline reached {BASELINE.mean_spearman:.3f} on CAGI5."
+    said = (
+        f"On CAGI5 the baseline reaches a mean Spearman of {number(baseline.mean(matched).value)} "
+        f"over the four elements, where the published MSE baseline reached "
+        f"{BASELINE.mean_spearman:.3f} on the same variants"
+    )
+    floor = campaign.floor
+    if test not in floor:
+        return f"{said}."
+    cells = [
+        c for c in floor if c.split == "test" and c.metric == "spearman" and c.element != "mean"
+    ]
+    above = [c.element for c in cells if floor[c].value > baseline.mean(c).value]
+    names = f" ({', '.join(above)})" if above else ""
+    return (
+        f"{said} and a 6-mer ridge regression on our own training rows reaches "
+        f"{number(floor[matched].value)}{_over_floor(campaign, matched)}; on held-out sequences "
+        f"it is {number(baseline.mean(test).value)} against {number(floor[test].value)} for the "
+        f"regression{_over_floor(campaign, test)}, which is above the network on {len(above)} of "
+        f"{len(cells)} assays{names}."
+    )
+
+
+def _over_floor(campaign: Campaign, cell: Cell) -> str:
+    """The baseline minus the regression with its interval, in brackets; nothing if unknown."""
+    for row in campaign.analysis["floor"]["baseline_minus_floor"]:
+        if (row["split"], row["metric"], row["element"]) == cell and row["ci_low"] is not None:
+            ends = interval(row["ci_low"], row["ci_high"])
+            return f" (baseline minus regression {signed(row['value'])} {ends})"
+    return ""
+
+
+def _choice(campaign: Campaign) -> str:
+    """How the reading of a variant was chosen, with the numbers behind it."""
+    base = campaign.analysis["baseline"]["arm"]
+    ours, theirs = (campaign.released(base, reading) for reading in ("all_assays", "cell_type"))
+    if not ours.size:
+        return "That reading was chosen on the release set (not scored again for this page)."
+    return (
+        f"That reading was chosen on the release set: there it is above the assays of the cell "
+        f"type in {int((ours > theirs).sum())} of {ours.size} baseline seeds "
+        f"({number(ours.mean())} against {number(theirs.mean())}, mean of the four)."
+    )
+
+
+def not_here(campaign: Campaign) -> tuple[str, ...]:
+    """What the protocol asks for, or a reader may expect, and this campaign does not have."""
+    code = campaign.analysis["environments"]
+    return (
+        "Windows that follow the assayed construct: stored predictions are of the 230 bases of "
+        "genome around a variant alone.",
+        "The best validation epoch: every run predicts with the averaged weights of its last "
+        "epoch, and no others are kept. The table of epochs says where validation was best.",
+        "Independent elements: TERT-GBM and TERT-HEK293T are one locus in two cells and count as "
+        "two of the 15, by the published convention; high and low confidence follow the size of "
+        "the effect.",
+        "A history of failures: a failed run that was tried again and finished counts as finished, "
+        "and its traceback is gone.",
+        "A use of raw scales: nll_raw, rmse_raw and coverage.._raw of metrics.tsv mean nothing for "
+        "a ranking loss, whose scale is free; no table shows them.",
+        "One version of the code for all runs: "
+        + ", ".join(f"{e['runs']} runs by {e['code']} on {e['threads']} thread(s)" for e in code)
+        + ". Fingerprints, of every field of a recipe, are those of today's recipes; constants of "
+        "the code are not in them and have a test of their own.",
     )
 
 

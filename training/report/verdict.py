@@ -8,8 +8,13 @@ from typing import Any
 
 from training.evaluation.metrics import LEVEL
 from training.report.campaign import Arm, Campaign, Cell, challenge
-from training.report.claims import SEED_SD, SINGLE_SEED_NOISE, TWO_SINGLE_RUNS
-from training.report.statements import interval, number, p_text, relative, share, signed
+from training.report.claims import (
+    PUBLISHED_GAIN,
+    SEED_SD,
+    SINGLE_SEED_NOISE,
+    TWO_SINGLE_RUNS,
+)
+from training.report.statements import interval, number, p_text, relative, share, signed, spread
 
 MEASURE = challenge("spearman")
 _KEYS = ("split", "metric", "element")
@@ -28,7 +33,9 @@ class Verdict:
     """The answer and what it rests on.
 
     Attributes:
-      answer: `Yes`, `No` or `Not decided yet`.
+      answer: `Yes`: a representative is above the baseline after Holm's correction; `No`: the
+        interval of each ends below the published gain; `Not shown`: neither; `Not decided yet`:
+        seeds are missing.
       sentences: size, probability, and where; in reading order.
     """
 
@@ -45,26 +52,73 @@ def verdict(campaign: Campaign) -> Verdict:
             "Not decided yet",
             ("No representative and baseline have finished, so there is nothing to compare.",),
         )
-    answer = "Not decided yet"
-    if found["ready"]:
-        answer = "Yes" if found["beats"] else "No"
-    best = _best(arms, campaign.baseline.means[MEASURE].value)
+    best = _best(campaign, arms, campaign.baseline.means[MEASURE].value)
+    shared = (best, _released(campaign, arms), _visible(found["visible"]))
     if not found["ready"]:
-        return Verdict(answer, (_missing(campaign, arms), best, _exploratory(campaign)))
+        return Verdict(
+            "Not decided yet", (_missing(campaign, arms), *shared, _exploratory(campaign))
+        )
     said = (
         _outcome(campaign.baseline, arms),
-        best,
+        *shared,
         _where(found["wins"], arms),
         _exploratory(campaign),
     )
-    return Verdict(answer, said)
+    return Verdict(_answer(arms, is_beaten=found["beats"]), said)
+
+
+def _answer(arms: Sequence[Arm], *, is_beaten: bool) -> str:
+    if is_beaten:
+        return "Yes"
+    return "No" if all(arm.gains[MEASURE].high < PUBLISHED_GAIN for arm in arms) else "Not shown"
 
 
 def _missing(campaign: Campaign, arms: Sequence[Arm]) -> str:
+    """Which seeds are there, which failed, and which arms are waited for."""
     baseline = len(campaign.baseline.seeds) if campaign.baseline else 0
     seeds = ", ".join(f"{arm.name} {len(arm.seeds)}" for arm in arms)
+    chosen = campaign.analysis["verdict"]["representatives"]
+    waited = [name for name in chosen if name not in {arm.name for arm in arms}]
+    broken = [
+        f"{row['run']} ({row['error'] or 'no reason recorded'})"
+        for row in campaign.analysis["failures"]
+        if not row["level"] and row["arm"] in (campaign.analysis["baseline"]["arm"], *chosen)
+    ]
+    undefined = [
+        arm.name for arm in campaign.arms if arm.name in waited
+    ]  # it finished, and its output correlates with nothing
     return (
-        f"{campaign.count('main')} runs have finished; seeds so far: baseline {baseline}, {seeds}."
+        f"{campaign.count('main')} runs have finished; seeds so far: baseline {baseline}, {seeds}"
+        + (f"; no finished and defined run yet of {', '.join(waited)}" if waited else "")
+        + (f"; undefined in {', '.join(undefined)}" if undefined else "")
+        + (f"; failed: {', '.join(broken)}" if broken else "")
+        + ". All need five seeds before there is a verdict."
+    )
+
+
+def _visible(found: Mapping[str, float] | None) -> str:
+    """What the design could see, beside what was published."""
+    if found is None or found["half_width"] is None:
+        return "What difference could be seen is unknown: no interval is defined."
+    return (
+        f"This comparison can see little: an observed difference below "
+        f"{number(found['half_width'])} (half of a typical 95 % interval here) cannot be told from "
+        f"0, and a true one would have to be about {number(found['smallest'])} to pass Holm's "
+        f"correction in 80 % of repetitions; the published gain is {PUBLISHED_GAIN:.4f}."
+    )
+
+
+def _released(campaign: Campaign, arms: Sequence[Arm]) -> str:
+    """The same difference on other variants of the same elements, which may be looked at freely."""
+    arm = max(arms, key=lambda one: one.gains[MEASURE].value)
+    base = campaign.analysis["baseline"]["arm"]
+    ours, theirs = (campaign.released(name, "all_assays") for name in (arm.name, base))
+    if not ours.size or not theirs.size:
+        return f"On the release set {arm.name} and {base} have not been scored."
+    return (
+        f"On the release set, other variants of the same elements, the difference of {arm.name} is "
+        f"{signed(float(ours.mean() - theirs.mean()))} ({spread(ours)} against {spread(theirs)}, "
+        f"{ours.size} and {theirs.size} seeds; no interval over positions)."
     )
 
 
@@ -91,15 +145,18 @@ def _is_clear(arm: Arm) -> bool:
     return arm.gains[MEASURE].p_holm < ALPHA
 
 
-def _best(arms: Sequence[Arm], base: float) -> str:
+def _best(campaign: Campaign, arms: Sequence[Arm], base: float) -> str:
     arm = max(arms, key=lambda one: one.gains[MEASURE].value)
     gain = arm.gains[MEASURE]
     return (
         f"The largest difference is that of {arm.name}: {signed(gain.value)} "
         f"({relative(gain.value, base)}), 95 % interval over seeds and variants "
         f"{interval(gain.low, gain.high)}, probability of being above the "
-        f"baseline {share(gain.p_above)}, p {p_text(gain.p_holm)} after Holm, "
-        f"{p_text(gain.p_max_t)} after correcting for the best of all arms."
+        f"baseline {share(gain.p_above)} (not corrected for having picked the largest), p "
+        f"{p_text(gain.p_holm)} after Holm over the {campaign.analysis['verdict']['declared']} "
+        f"declared representatives, {p_text(gain.p_max_t)} after correcting for the best of the "
+        f"{len(campaign.others)} arms that have finished"
+        f"{'; exploratory, with ' + str(len(arm.seeds)) + ' seeds' if arm.is_exploratory else ''}."
     )
 
 
@@ -122,7 +179,9 @@ def _where(wins: Sequence[Mapping[str, Any]], arms: Sequence[Arm]) -> str:
     ]
     return (
         f"By element and confidence class {len(kept)} of {compared} intervals exclude 0 (chance "
-        f"alone: about {(1 - LEVEL) * compared:.0f}): {'; '.join(parts)}."
+        f"alone: about {(1 - LEVEL) * compared:.0f}, were they independent; but means of elements "
+        "are counted beside the elements, and the two TERT sets are one locus): "
+        f"{'; '.join(parts)}."
     )
 
 

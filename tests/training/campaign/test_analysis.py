@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.training.toy_cagi5 import write_cagi5
 from tests.training.toy_table import toy_table
 from training.batches import assays_of, training_scale
 from training.campaign import analysis, scoring
+from training.campaign.admission import require_whole
 from training.campaign.analysis import analyse
 from training.campaign.data import campaign_table, held_out_rows
 from training.campaign.plan import plan
@@ -54,6 +56,8 @@ class Campaign:
                 "status": "failed" if run.name == FAILED else "finished",
                 "table_digest": self.digest,
                 "recipe": run.recipe.name,
+                "fingerprint": run.recipe.fingerprint,
+                "environment": {"code": "0.1.0+abc", "threads": 1},
                 "family": run.recipe.family,
                 "seed": run.seed,
                 "suite": run.suite,
@@ -63,6 +67,7 @@ class Campaign:
                 "n_parameters": 7,
             }
             if run.name == FAILED:
+                facts["traceback"] = "Traceback\nRuntimeError: diverged\n"
                 write_record(self.records / run.name, facts)
                 continue
             rng = np.random.default_rng(run.seed)
@@ -96,6 +101,7 @@ class Campaign:
             data_dir=self.data,
             draws=40,
             log=self.log,
+            is_partial=True,
         )
         table = pd.read_csv(paths[0], sep="\t", keep_default_na=False, na_values=[""])
         return table, json.loads(paths[1].read_text())
@@ -184,9 +190,14 @@ def test_each_run_leaves_its_look_in_the_log_and_the_same_bytes(campaign, found)
     added = campaign.log.read_text().removeprefix(logged)
     lines = [json.loads(line) for line in added.splitlines()]
     assert sorted(line["model"] for line in lines if line["event"] == "finished") == sorted(
-        f"campaign/records/{name}" for name in RUNS
+        [*(f"campaign/records/{name}" for name in RUNS), "campaign/tiny/6-mer ridge"]
     )
-    assert len(lines) == 2 * len(RUNS)
+    assert len(lines) == 2 * (len(RUNS) + 1)
+    # How far the campaign was when somebody looked.
+    assert {line["purpose"] for line in lines} == {
+        f"campaign --analyse: {len(RUNS)} of {len(plan(TINY))} runs finished, 1 failed; "
+        "draws 40, seed 0"
+    }
     means = next(line["means"] for line in lines if line["event"] == "finished")
     assert all(math.isfinite(value) for value in means.values())
 
@@ -219,7 +230,101 @@ def test_a_run_that_learnt_from_another_table_is_refused(campaign, tmp_path):
             data_dir=campaign.data,
             draws=20,
             log=tmp_path / "log.jsonl",
+            is_partial=True,
         )
+
+
+def copied(campaign, folder, name="mse/42", **changes):
+    """The campaign's records in another folder, `mse/42` again as `name` with other facts."""
+    records = folder / "records"
+    for path in sorted(campaign.records.glob("*/*")):
+        if path.is_dir():
+            shutil.copytree(path, records / path.relative_to(campaign.records))
+    if name != "mse/42":
+        shutil.copytree(campaign.records / "mse/42", records / name)
+    path = records / name / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return records
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        # All of these were scored and counted, though `--status` counted none of them.
+        ("mse/42", {"fingerprint": "0" * 12}, "mse/42 is of 000000000000, its recipe is now"),
+        ("gone/42", {"recipe": "gone"}, "gone/42 is in no plan"),
+        ("mse/7", {"seed": 7}, "mse/7 is in no plan"),
+        ("dh7/456", {}, "dh7/456 says that it is of another run"),
+    ],
+)
+def test_a_stale_or_an_orphan_record_is_refused_by_name(campaign, tmp_path, name, changes, message):
+    log = tmp_path / "log.jsonl"
+    with pytest.raises(RecordError, match=message):
+        analyse(
+            TINY,
+            records=copied(campaign, tmp_path, name, **changes),
+            table=campaign.table,
+            data_dir=campaign.data,
+            draws=20,
+            log=log,
+            is_partial=True,
+        )
+    assert not log.exists()  # nobody looked
+
+
+def test_challenge_labels_are_not_read_while_runs_are_left(campaign, tmp_path):
+    log = tmp_path / "log.jsonl"
+    with pytest.raises(RecordError, match=r"154 of 163 planned runs have no record yet.*--partial"):
+        analyse(
+            TINY, records=campaign.records, table=campaign.table, data_dir=campaign.data, log=log
+        )
+    assert not log.exists()
+
+
+def test_a_campaign_is_whole_when_every_run_has_a_record():
+    require_whole([None] * 3, [None], 4)
+    with pytest.raises(RecordError, match="1 of 5"):
+        require_whole([None] * 3, [None], 5)
+
+
+def test_environments_and_failures_are_told(found):
+    shown = found[1]
+    assert shown["environments"] == [{"code": "0.1.0+abc", "threads": 1, "runs": len(RUNS)}]
+    assert shown["failures"] == [
+        {
+            "run": FAILED,
+            "arm": "noise_gated",
+            "seed": 42,
+            "level": 0.0,
+            "error": "RuntimeError: diverged",
+        }
+    ]
+
+
+def test_the_floor_is_judged_as_a_run_is(campaign, found):
+    shown = found[1]["floor"]
+    assert shown["name"] == "6-mer ridge"
+    measured = campaign_table(load_table(campaign.table))
+    assert set(shown["penalties"]) == set(measured["assay"])
+    means = {(m["split"], m["metric"], m["element"]): m for m in shown["means"]}
+    gaps = {(m["split"], m["metric"], m["element"]): m for m in shown["baseline_minus_floor"]}
+    mse = next(arm for arm in found[1]["arms"] if arm["arm"] == "mse")
+    ours = {(m["split"], m["metric"], m["element"]): m["value"] for m in mse["means"]}
+    for cell in (("test", "spearman", "mean"), ("challenge", "spearman", "K562-matched (4)")):
+        # Stored to five digits.
+        assert gaps[cell]["value"] == pytest.approx(ours[cell] - means[cell]["value"], abs=1e-4)
+        assert gaps[cell]["ci_low"] < gaps[cell]["value"] < gaps[cell]["ci_high"]
+
+
+def test_folds_are_counted_row_by_row(campaign, found):
+    measured = campaign_table(load_table(campaign.table))
+    for row in found[1]["folds"]:
+        for split in ("test", "validation"):
+            part = held_out_rows(measured, split)
+            clusters = part.loc[part["assay"] == row["assay"], "cluster"].tolist()
+            assert row[f"{split}_rows"] == len(clusters)
+            assert row[f"{split}_clusters"] == len(set(clusters))
+            assert row[f"{split}_largest_cluster"] == max(map(clusters.count, clusters))
 
 
 def test_without_a_finished_run_there_is_nothing_to_analyse(campaign, tmp_path):

@@ -185,8 +185,9 @@ def test_holm_counts_the_representatives_only():
     found = compared(arms, base, representatives=["n0", "n1", "absent"])
     assert np.isnan([found[f"n{i}"].p_holm for i in (2, 3, 4)]).all()
     low, high = sorted([found["n0"], found["n1"]], key=lambda comparison: comparison.p_value)
-    assert low.p_holm == pytest.approx(min(1, 2 * low.p_value))
-    assert high.p_holm == pytest.approx(min(1, max(2 * low.p_value, high.p_value)))
+    # Three were declared: the one that has not finished counts as the least striking.
+    assert low.p_holm == pytest.approx(min(1, 3 * low.p_value))
+    assert high.p_holm == pytest.approx(min(1, max(3 * low.p_value, 2 * high.p_value)))
 
 
 def test_holm_is_the_textbook_example():
@@ -194,6 +195,7 @@ def test_holm_is_the_textbook_example():
     adjusted = holm_adjusted(np.array([0.01, 0.04, 0.03, 0.005]))
     assert adjusted.tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm_adjusted(np.array([0.6, 0.7])).tolist() == [1, 1]
+    assert holm_adjusted(np.array([0.01, 0.001]), 7).tolist() == pytest.approx([0.06, 0.007])
 
 
 def test_step_down_equals_its_definition():
@@ -206,3 +208,12 @@ def test_step_down_equals_its_definition():
         running = max(running, p)
         plain[kept[0]] = running
     assert step_down(statistics, null).tolist() == pytest.approx([plain[i] for i in range(3)])
+
+
+def test_step_down_never_falls_as_the_statistic_falls():
+    # The second arm's draws are so narrow that alone it would be more certain than the first.
+    statistics = np.array([3.0, 2.0])
+    null = np.stack([np.linspace(0, 4, 200), np.linspace(0, 0.1, 200)])
+    first, second = step_down(statistics, null)
+    assert first == pytest.approx((1 + (null.max(axis=0) >= 3).sum()) / 201)
+    assert second == first  # by itself 1 / 201

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from tests.training.campaign.tiny import TINY, places
 from training import cli
-from training.campaign import runner
+from training.campaign import analysis, runner
 from training.campaign.plan import plan
 from training.campaign.records import write_record
+from training.evaluation.challenge import CHALLENGE_LOG
 from training.zoo import CPU, PRESETS, ZOO, campaign
 
 terminal = CliRunner()
@@ -63,7 +64,7 @@ def test_status_counts_every_suite_and_ends_with_the_study(tmp_path):
         "baseline seeds: 5 of 5 finished",
         "further seeds of representatives: 16 of 16 finished",
         "other forms of strategies: 15 of 15 finished",
-        "runs with injected noise: 0 of 48 finished",
+        "runs with injected noise: 0 of 54 finished",
         "72 of 73 finished",
     ]
 
@@ -81,6 +82,31 @@ def test_a_wrong_wish_is_refused(tmp_path, arguments, message):
     result = call(places(tmp_path), *arguments)
     assert result.exit_code != 0
     assert message in result.output + str(result.exception)
+
+
+def test_analysing_goes_to_the_log_that_was_named_and_waits_for_all_runs(tmp_path, monkeypatch):
+    seen = []
+
+    def analyse(preset, **arguments):
+        seen.append(arguments)
+        return (tmp_path / "metrics.tsv",)
+
+    monkeypatch.setattr(analysis, "analyse", analyse)
+    here = places(tmp_path)
+    assert "metrics.tsv" in call(here, "--analyse").output
+    call(here, "--analyse", "--partial", "--log", tmp_path / "looks.jsonl")
+    assert [arguments["is_partial"] for arguments in seen] == [False, True]
+    assert [arguments["log"] for arguments in seen] == [CHALLENGE_LOG, tmp_path / "looks.jsonl"]
+
+
+def test_the_release_set_is_scored_by_itself(tmp_path):
+    here = places(tmp_path)
+    call(here, "--only", "quantile/42", "--lanes", "1")
+    result = call(here, "--release")
+    assert result.exit_code == 0, result.output
+    place = here.records / "tiny" / "release.tsv"
+    assert f"wrote {place}" in result.output.replace("\n", "")
+    assert place.read_text().startswith("run\tarm\tseed\tlevel\tmember\telement\tall_assays")
 
 
 def test_termination_stops_it_at_once_and_records_nothing(tmp_path, monkeypatch):

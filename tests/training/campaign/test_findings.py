@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.campaign.arms import Arm
-from training.campaign.findings import PRIMARY, _contests, findings
+from training.campaign.arms import Arm, Belief
+from training.campaign.findings import PRIMARY, _contests, findings, visible
 from training.campaign.metrics import CAGI5, MEAN, TEST, Measure
 from training.evaluation.agreement import Sample
 
@@ -99,6 +99,67 @@ def test_with_seeds_missing_it_is_not_ready():
     alone = found(arm("mse"))["verdict"]
     assert alone["best"] is None
     assert not alone["beats"]
+
+
+def test_the_answer_is_corrected_for_the_number_of_representatives():
+    # Of two representatives one has p between 0.025 and 0.05: alone it would pass, together not.
+    arms = arm("mse"), arm("rank_stability", {PRIMARY: 0.0205}), arm("noise_gated")
+    shown = found(*arms)
+    gain = next(a for a in shown["arms"] if a["arm"] == "rank_stability")["differences"]
+    primary = next(d for d in gain if Measure(*list(d.values())[:3]) == PRIMARY)
+    assert 0.025 < primary["p_value"] < 0.05
+    assert primary["p_holm"] == pytest.approx(2 * primary["p_value"])
+    assert primary["p_above"] > 0.96  # nor does that decide
+    assert shown["verdict"]["ready"]
+    assert not shown["verdict"]["beats"]
+
+
+def test_representatives_that_have_not_finished_are_paid_for():
+    alone = found(arm("mse"), arm("rank_stability", {PRIMARY: 0.0205}))
+    best = alone["verdict"]["best"]
+    primary = alone["arms"][1]["differences"][0]
+    assert best["p_holm"] == pytest.approx(2 * primary["p_value"])
+    assert (alone["verdict"]["declared"], alone["verdict"]["representatives"]) == (
+        2,
+        ["rank_stability", "noise_gated"],
+    )
+
+
+def test_what_could_be_seen_follows_the_intervals():
+    rng = np.random.default_rng(0)
+    draws = [Belief(0.0, rng.normal(0, sd, 20_000)) for sd in (0.01, 0.02, 0.05)]
+    seen = visible(draws, 7)
+    assert seen["half_width"] == pytest.approx(1.96 * 0.02, rel=0.03)
+    # Two-sided 0.05 / 7 and power 0.8: 2.69 + 0.84 standard errors.
+    assert seen["smallest"] == pytest.approx((2.69 + 0.842) * 0.02, rel=0.03)
+    assert visible([], 7) is None
+
+
+def test_the_floor_stands_beside_the_baseline_on_the_same_resamples():
+    base = arm("mse")
+    floor = {PRIMARY: Sample(0.3, base.draws[PRIMARY] - 0.05)}
+    shown = findings(
+        [base, arm("rank_stability")], baseline="mse", representatives=FAMILIES, aliases={},
+        seed=0, floor=("ridge", floor),
+    )["floor"]  # fmt: skip
+    assert shown["name"] == "ridge"
+    (gap,) = shown["baseline_minus_floor"]
+    assert gap["value"] == pytest.approx(0.05)
+    # Of what both share nothing is left; of the seeds 0.01 / sqrt(5), Student's t.
+    assert gap["ci_high"] - gap["ci_low"] == pytest.approx(2 * 2.78 * 0.01 / 5**0.5, rel=0.5)
+    assert found(base)["floor"] is None
+
+
+def test_the_clean_spread_over_seeds_is_that_of_clean_arms():
+    def pair(level: float, sd: float, count: int = 2) -> Arm:
+        values = 0.3 + sd * np.array([-1.0, 1.0])[:count]
+        runs = {n: {PRIMARY: Sample(v, np.full(9, v))} for n, v in enumerate(values)}
+        return Arm.of("mse", "baseline", level, runs)
+
+    # A level at which no arm has two seeds borrows the clean spread, not that of noisier levels.
+    arms = [pair(0.0, 0.01), pair(1.0, 0.05), pair(2.0, 0.05, count=1)]
+    spread = _contests(arms, "mse", {}, 0)[2.0].pooled.sd[PRIMARY]
+    assert spread == pytest.approx(0.01 * 2**0.5)
 
 
 def test_without_the_baseline_there_is_nothing_to_compare():

@@ -9,7 +9,7 @@ from scipy import stats
 
 from training.campaign.calibration import Affine, Width
 from training.campaign.data import held_out_rows
-from training.campaign.labels import held_out, variants
+from training.campaign.labels import POOLED, held_out, variants
 from training.campaign.metrics import (
     CAGI5,
     MEAN,
@@ -120,6 +120,10 @@ def test_each_metric_is_what_scipy_says():
     inside = np.abs(y - mu) <= stats.norm.ppf(0.9) * sigma
     assert found["coverage80_raw"] == pytest.approx(inside.mean())
     assert found["sigma_spearman"] == pytest.approx(stats.spearmanr(sigma, n).statistic)
+    # Logarithms of both, and an SD below a hundredth of the median counts as that.
+    floored = np.log(np.maximum(n, 0.01 * np.median(n)))
+    expected = stats.pearsonr(run.test_log_var[rows] / 2, floored).statistic
+    assert found["sigma_log_pearson"] == pytest.approx(expected)
     # The width, too, is fitted on the validation fold alone.
     y_seen, mu_seen = standardised("validation", "activity")[seen], run.validation_mu[seen]
     width = Width.fit(
@@ -136,6 +140,16 @@ def test_the_mean_is_over_assays_and_is_unweighted():
     for metric in ("pearson", "r_noise", "nll", "sigma_spearman"):
         of_assays = [found[Measure(TEST, metric, assay)].value for assay in ASSAYS]
         assert found[Measure(TEST, metric, MEAN)].value == pytest.approx(np.mean(of_assays))
+
+
+def test_replicates_that_agree_by_chance_do_not_outweigh_all_others():
+    table = TABLE.copy()
+    first = table.index[(table["fold"] == 0) & (table["assay"] == ASSAYS[0])][:5]
+    table.loc[first, "noise_sd"] = 1e-9
+    rows = held_out(table, draws=20, seed=0).test[ASSAYS[0]]
+    least = np.log(0.01 * np.median(rows.noise.values))
+    assert rows.log_noise.values[:5] == pytest.approx(np.full(5, least))
+    assert (rows.log_noise.values[5:] > least).all()
 
 
 def test_assays_that_share_clusters_are_resampled_together():
@@ -289,6 +303,44 @@ def test_challenge_metrics_are_what_scipy_says_of_both_strands():
         alone = found[Measure(split, "spearman", "HBB")].value
         assert alone == pytest.approx(stats.spearmanr(effect[chosen], value[chosen]).statistic)
     assert {m.element for m in found if m.split == CAGI5} == {*ELEMENTS, *GROUPS}
+
+
+def test_alleles_of_one_position_and_cells_of_one_locus_are_drawn_together():
+    table = toy_variants()
+    ready = variants(table, draws=DRAWS, seed=0)
+    of_hbb = ready.labels["HBB", "all"].weights.counts
+    pos = table["pos"].to_numpy()[ready.rows["HBB", "all"]]
+    for position in np.unique(pos):
+        alleles = of_hbb[:, pos == position]
+        assert alleles.shape[1] == 3
+        assert (alleles == alleles[:, :1]).all()
+    assert (of_hbb[:, ::3] != of_hbb[:, :1]).any()  # positions do differ
+    glioblastoma, kidney = (
+        ready.labels[f"TERT-{cell}", "all"].weights.counts for cell in ("GBM", "HEK293T")
+    )
+    assert (glioblastoma == kidney).all()
+    assert (of_hbb != ready.labels["HBG1", "all"].weights.counts).any()
+
+
+@pytest.mark.parametrize("group", POOLED)
+def test_pooled_ranks_the_variants_of_a_group_in_one_list(group):
+    table = toy_variants()
+    table["value"] += np.repeat(np.arange(len(ELEMENTS)), 60)  # so that pooling matters
+    plus, minus, cell = table["value"].to_numpy() + np.random.default_rng(3).normal(
+        size=(3, len(table))
+    )
+    run = predictions()
+    parts = {name: getattr(run, name) for name in Predictions.__dataclass_fields__}
+    parts |= {"cagi5_plus": plus, "cagi5_minus": minus, "cagi5_cell": cell}
+    found = challenge_metrics(Predictions(**parts), variants(table, draws=DRAWS, seed=0))
+    rows = table["element"].isin(GROUPS[group]).to_numpy()
+    both = ((plus + minus) / 2)[rows], table["value"].to_numpy()[rows]
+    pooled = found[Measure(CAGI5, "spearman_pooled", group)]
+    assert pooled.value == pytest.approx(stats.spearmanr(*both).statistic)
+    assert pooled.value > 0.1 + found[Measure(CAGI5, "spearman", group)].value
+    assert pooled.estimate.low < pooled.value < pooled.estimate.high
+    in_line = found[Measure(CAGI5, "pearson_pooled", group)].value
+    assert in_line == pytest.approx(stats.pearsonr(*both).statistic)
 
 
 def test_effects_of_other_variants_are_refused():

@@ -6,7 +6,7 @@ import pytest
 
 from training.campaign.injection import LEVELS
 from training.campaign.plan import INJECTION_SEEDS, SUITES, plan, select
-from training.zoo import CPU, REPRESENTATIVES, SEEDS
+from training.zoo import CPU, INJECTED_FORMS, REPRESENTATIVES, SEEDS, forms
 
 
 def test_the_plan_counts_what_was_promised():
@@ -15,7 +15,7 @@ def test_the_plan_counts_what_was_promised():
         "baseline": len(SEEDS),
         "main": 73,
         "seeds": 16,
-        "injection": (1 + len(REPRESENTATIVES)) * len(LEVELS) * len(INJECTION_SEEDS),
+        "injection": (1 + len(REPRESENTATIVES) + 1) * len(LEVELS) * len(INJECTION_SEEDS),
         "forms": 15,
     }
     assert len({run.name for run in runs}) == len(runs)
@@ -37,3 +37,14 @@ def test_runs_are_chosen_by_suite_and_pattern():
     assert "rank_stability.k2/42" not in names
     with pytest.raises(ValueError, match="no run of main matches resnet"):
         select(runs, ["main"], ["resnet"])
+
+
+def test_the_log_space_form_meets_injected_noise_last():
+    # Supervised linearly, the representative suffers from its own variance term at level 2.
+    last = plan(CPU)[-len(LEVELS) * len(INJECTION_SEEDS) :]
+    assert INJECTED_FORMS == ("dh7.log",)
+    assert {run.recipe for run in last} == {forms(CPU)["dh7.log"]}
+    assert {(run.seed, run.level) for run in last} == {
+        (seed, level) for seed in INJECTION_SEEDS for level in LEVELS
+    }
+    assert {run.suite for run in last} == {"injection"}

@@ -99,6 +99,19 @@ def test_held_out_rows_get_the_prediction_of_their_construct_and_assay(data_dir)
             assert of_split[1][number] == pytest.approx(log_var[0, column], abs=1e-5)
 
 
+def test_assays_are_weighed_by_their_validation_labels_and_by_no_test_label(data_dir):
+    table = campaign_table(toy_table(60))
+    member, variants = member_of(table), read_variants(data_dir)
+    plain, slopes = predict(member, table, variants)
+    for fold, is_same in (("test", True), ("validation", False)):
+        other, rows = table.copy(), held_out_rows(table, fold).index
+        other.loc[rows, "activity"] = other.loc[rows, "activity"].to_numpy()[::-1] * 3
+        found, others = predict(member, other, variants)
+        assert (others == slopes).all() == is_same
+        assert (found.cagi5 == plain.cagi5).all() == is_same
+        assert (found.cagi5_cell == plain.cagi5_cell).all() == is_same
+
+
 def test_slopes_undo_any_scale_and_offset():
     rng = np.random.default_rng(0)
     activity = rng.normal(size=(200, 2)).astype(np.float32)

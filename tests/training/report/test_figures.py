@@ -20,7 +20,7 @@ from training.report.drawing import Panel, baseline_band, spread, swarm
 from training.report.figures_family import BY_FAMILY
 from training.report.figures_ranked import best_arms, by_class
 from training.report.figures_scatter import GAP, TEST_AGAINST_CAGI5
-from training.report.figures_summary import SUMMARY, fixed_model
+from training.report.figures_summary import INJECTION, SUMMARY, fixed_model
 from training.report.page import PLATES
 from training.report.style import FAMILIES, inline, look_of, style, to_png, to_svg
 
@@ -177,6 +177,29 @@ def test_fixed_model_is_not_our_best(campaign: Campaign) -> None:
 def test_no_other_model_takes_the_place_of_the_fixed_one(tmp_path: Path) -> None:
     # The caption names DH7; before it had finished, another arm was drawn under that name.
     assert fixed_model(Campaign.read(write_campaign(tmp_path, Plan(finished=0.2)))) is None
+
+
+def test_what_has_not_finished_is_named_and_takes_no_page(tmp_path: Path) -> None:
+    # "No finished run yet" stood where one model was missing, on a page that was otherwise blank.
+    early = Campaign.read(write_campaign(tmp_path, Plan(finished=0.2)))
+    (fixed,) = (panel for panel in SUMMARY.panels if panel.slug == "fixed_model")
+    assert [text.get_text() for text in drawn(fixed, early).axes[0].texts] == [
+        "DH7 has not finished"
+    ]
+    rows = [row for row in early.analysis["injection"] if not row["level"]]
+    clean = replace(early, analysis={**early.analysis, "injection": rows})
+    assert all(panel.height_of(clean) < 1 for panel in INJECTION.panels)
+    assert all(panel.height_of(early) > 4 for panel in INJECTION.panels)
+
+
+def test_a_further_form_under_noise_is_told_from_its_representative(campaign: Campaign) -> None:
+    rows = campaign.analysis["injection"]
+    more = [row | {"arm": "dh7.log"} for row in rows if row["arm"] == "dh7"]
+    both = replace(campaign, analysis={**campaign.analysis, "injection": [*rows, *more]})
+    lines = drawn(INJECTION.panels[0], both).axes[0].get_lines()
+    curves = [line for line in lines if line.get_marker() not in ("None", None, "")]
+    assert [line.get_linestyle() for line in curves].count(":") == 1
+    assert len(curves) == 9
 
 
 def test_classes_of_near_values_have_names_apart(campaign: Campaign) -> None:

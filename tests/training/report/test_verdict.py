@@ -7,7 +7,15 @@ import pytest
 from tests.training.report.synthetic import Plan, write_campaign
 from training.report.campaign import Campaign, challenge
 from training.report.claims import CLAIMS, SEED_SD, SINGLE_SEED_NOISE, TWO_SINGLE_RUNS
-from training.report.statements import NOT_YET, STATEMENTS, injected, p_text, relative, share
+from training.report.statements import (
+    NOT_YET,
+    STATEMENTS,
+    injected,
+    p_text,
+    relative,
+    setting,
+    share,
+)
 from training.report.verdict import verdict
 
 
@@ -19,9 +27,14 @@ def read(folder: Path, plan: Plan) -> Campaign:
     ("plan", "answer"),
     [
         pytest.param(Plan(gain=-0.06), "No", id="every arm loses"),
-        pytest.param(Plan(gain=0.0), "No", id="no difference"),
+        # "No" used to be said of every difference that was merely not shown.
+        pytest.param(Plan(gain=0.0), "Not shown", id="no difference"),
+        pytest.param(Plan(gain=-0.03, half=0.002), "No", id="sharp, and every arm is below"),
+        pytest.param(Plan(winner="dh7", p_holm=0.2), "Not shown", id="a gain that chance explains"),
         pytest.param(Plan(winner="dh7"), "Yes", id="a representative wins"),
-        pytest.param(Plan(winner="hard_negative.t0.5", bonus=0.2), "No", id="only a single seed"),
+        pytest.param(
+            Plan(winner="hard_negative.t0.5", bonus=0.2), "Not shown", id="only a single seed"
+        ),
         pytest.param(Plan(winner="dh7", seeds=(42, 123)), "Not decided yet", id="few seeds"),
         pytest.param(Plan(finished=0.3), "Not decided yet", id="few arms"),
         pytest.param(Plan(has_baseline=False), "Not decided yet", id="no baseline"),
@@ -43,10 +56,68 @@ def test_says_by_how_much_and_how_surely(tmp_path: Path) -> None:
     assert f"that of dh7: {gain.value:+.3f} ({relative:+.1%})" in said
     assert f"[{gain.low:+.3f}, {gain.high:+.3f}]" in said
     assert f"probability of being above the baseline {share(gain.p_above)}" in said
-    assert f"p {p_text(gain.p_holm)} after Holm" in said
+    assert f"p {p_text(gain.p_holm)} after Holm over the 7 declared" in said
+    assert "not corrected for having picked the largest" in said
     assert "1 (dh7) is above it and none is below it" in said
     assert "above the baseline" in said
     assert "(high confidence)" in said
+
+
+def test_what_is_clear_follows_the_corrected_p_alone(tmp_path: Path) -> None:
+    # A probability of 0.98 of being above, uncorrected, once would have passed unnoticed.
+    campaign = read(tmp_path, Plan(winner="dh7", p_holm=0.2, p_above=0.98))
+    said = " ".join(verdict(campaign).sentences)
+    assert "none is above it and none is below it (Holm-corrected p < 0.05)" in said
+
+
+def test_says_what_the_design_could_see(tmp_path: Path) -> None:
+    said = " ".join(verdict(read(tmp_path, Plan(half=0.05))).sentences)
+    assert "an observed difference below 0.050 (half of a typical 95 % interval here)" in said
+    assert "about 0.090 to pass Holm's correction in 80 %" in said
+    assert "the published gain is 0.0045" in said
+
+
+def test_the_release_set_stands_beside_the_largest_difference(tmp_path: Path) -> None:
+    campaign = read(tmp_path, Plan(winner="dh7"))
+    said = " ".join(verdict(campaign).sentences)
+    # Planted: 0.163 against 0.203 there, whatever the challenge set says.
+    assert "the difference of dh7 is -0.040 (0.163 \N{PLUS-MINUS SIGN} 0.0" in said
+    assert "5 and 5 seeds; no interval over positions" in said
+    (tmp_path / "release.tsv").unlink()
+    said = " ".join(verdict(Campaign.read(tmp_path)).sentences)
+    assert "On the release set dh7 and mse have not been scored." in said
+
+
+def test_failed_and_missing_seeds_are_named(tmp_path: Path) -> None:
+    few = read(tmp_path, Plan(finished=0.3, failures=("dh7/456", "noise_gated.alpha0.5/42")))
+    said = verdict(few).sentences[0]
+    assert "failed: dh7/456 (RuntimeError: diverged). All need five seeds" in said
+    assert "alpha0.5" not in said  # it decides nothing
+    assert "no finished and defined run yet of dh7, contrastive_anchor" in said
+    assert "undefined in" not in said
+
+
+def test_weak_networks_are_called_so(tmp_path: Path) -> None:
+    campaign = read(tmp_path, Plan(seeds=(42, 123)))  # undecided, and said all the same
+    said = setting(campaign)
+    assert said.startswith("These are weak networks, of 50,123 parameters (the baseline's), that")
+    base = campaign.baseline
+    assert base is not None
+    assert f"mean Spearman of {base.mean(challenge('spearman')).value:.3f} over the four" in said
+    assert "reached 0.386 on the same variants" in said
+    assert "6-mer ridge regression on our own training rows reaches 0.123 (baseline minus" in said
+    assert "regression +0.020 [-0.010, +0.050]); on held-out" in said
+    assert "against 0.434 for the regression" in said
+    assert "above the network on 1 of 3 assays (mattioli2018_pool1_K562)" in said
+    assert "neither levels nor relative gains can be compared" in said
+    assert "in 2 of 2 baseline seeds (0.202 against 0.182, mean of the four)" in said
+
+
+def test_a_correlation_over_a_few_arms_is_not_given(tmp_path: Path) -> None:
+    few, many = (read(tmp_path / str(share), Plan(finished=share)) for share in (0.5, 1.0))
+    assert STATEMENTS["test"](few).startswith("12 arms have finished, too few")
+    assert "exploratory" in STATEMENTS["test"](many)
+    assert "], an interval that takes arms for independent" in STATEMENTS["test"](many)
 
 
 def test_losers_are_named(tmp_path: Path) -> None:
@@ -91,7 +162,10 @@ def test_statements_are_computed(campaign: Campaign) -> None:
         f"Low confidence: {arm.means[low].value:.3f} against {base.means[low].value:.3f}"
         in STATEMENTS["low"](campaign)
     )
-    assert "rank_stability, 5 seeds: -0.0" in STATEMENTS["noise"](campaign)
+    assert "The recipe of RS1, RS2, RS3 here (rank_stability, 5 seeds): -0.0" in STATEMENTS[
+        "noise"
+    ](campaign)
+    assert "The recipe of DH7 here (dh7, 5 seeds). " in STATEMENTS["best"](campaign)
     raw = campaign.rows.query("metric == 'r_noise_raw' and element == 'mean' and level == 0")
     negative = int((raw["value"] < 0).sum())
     assert f"{negative} of {len(raw)} raw" in STATEMENTS["noise"](campaign)
