@@ -52,7 +52,7 @@ _PROVENANCE: dict[str, Any] = {
         "shifts": [0],
         "anchorings": ["left", "right"],
         "coverage": 0.9,
-        "batch_size": 16,
+        "batch_size": 64,
     },
     "calibrated": True,
     "calibrated_targets": ["K562", "HepG2"],

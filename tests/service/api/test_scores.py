@@ -71,7 +71,7 @@ def test_options_are_taken_and_reported(client):
     answer = score(client, sequences=[PAIR], strands=1, shifts=[-2, 0, 2], coverage=0.5)
     assert answer["provenance"]["options"] == {
         "strands": 1, "shifts": [-2, 0, 2], "anchorings": ["left", "right"], "coverage": 0.5,
-        "batch_size": 16,
+        "batch_size": 64,
     }  # fmt: skip
     wide = score(client, sequences=[PAIR], strands=1, shifts=[-2, 0, 2], coverage=0.9)
     narrow_, wide_ = (a["results"][0]["targets"]["K562"] for a in (answer, wide))
