@@ -112,7 +112,7 @@ def test_a_run_that_is_ended_in_its_middle_goes_on_and_gives_the_same_bytes(
     if number is signal.SIGKILL:
         assert process.returncode == -number
     else:
-        assert process.returncode == 3
+        assert process.returncode == 3, error
         assert_one_line(error, "interrupted: ", " shards done; run the same command to go on")
     assert not out.exists()
     markers = sorted((tmp_path / "out.vcf.gz.varsigma/shards").glob("*.json"))

@@ -170,7 +170,7 @@ def test_tests_take_the_same_door():
     # the published alleles, which needs the first columns and no label.
     others = {"training/test_calibrate.py", "training/test_challenge.py"}
     # Toy tables again, whose variants are read without their labels.
-    others |= {"training/campaign/test_analysis.py", "training/campaign/test_predict.py"}
+    others |= {f"training/campaign/test_{name}.py" for name in ("analysis", "predict", "release")}
     exception = "service/test_reference.py"
     folder = ROOT / "tests"
     naming = {
