@@ -12,6 +12,8 @@ LINES ?= 100000
 BODIES ?= 100000
 # Processes that share the tests.
 TESTERS ?= 2
+# Tests watch real processes on a busy machine: one that fails is tried once more, and listed.
+AGAIN ?= --reruns 1 -rR
 RECIPE ?= dh7
 
 # One environment per purpose: `.venv-demo` is the base install and holds no torch.
@@ -42,10 +44,10 @@ serve: $(DEMO_READY) ## answer HTTP requests on port 8000, with the reference of
 # --- check -------------------------------------------------------------------------------------
 
 test: $(DEV_READY) ## run the tests that need no measured tables, in two processes (TESTERS=2)
-	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal -m "not data and not slow"
+	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(AGAIN) -m "not data and not slow"
 
 test-slow: $(DEV_READY) ## run those that kill, restart or spread whole processes
-	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal -m "slow and not data"
+	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(AGAIN) -m "slow and not data"
 
 test-data: $(DEV_READY) ## run the tests that read the measured tables in VARSIGMA_DATA
 	$(BIN)/python -m pytest -m data
