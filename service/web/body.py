@@ -56,18 +56,18 @@ class BodyDoor:
             await self._app(scope, receive, send)
             return
 
-        has_parts = False
+        head: Message | None = None
 
         async def in_time(message: Message) -> None:
-            nonlocal has_parts
-            if message["type"] == "http.response.body" and not has_parts:
-                has_parts = message.get("more_body", False)
-                if not has_parts:
-                    # All of it in one piece, behind its headers: the server takes it as it comes.
-                    await send(message)
-                    return
+            nonlocal head
+            if message["type"] == "http.response.start":
+                head = message  # it leaves with the first part, in one time for both
+                return
             try:
                 async with asyncio.timeout(self._seconds):
+                    if head is not None:
+                        start, head = head, None
+                        await send(start)
                     await send(message)
             except TimeoutError:
                 raise ClientDisconnect from None

@@ -7,9 +7,11 @@ import time
 import tracemalloc
 
 import pytest
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
 
+from service.web.body import BodyDoor
 from tests.service.guarded import Lines, client_of, guarded, post_below
 
 MAX = 1000
@@ -142,6 +144,25 @@ def test_a_client_that_takes_nothing_is_given_up():
 
     asyncio.run(scenario())
     assert n_taken == 4
+
+
+@pytest.mark.parametrize("held", ["http.response.start", "http.response.body"])
+def test_an_answer_in_one_piece_that_is_not_taken_is_given_up(held):
+    async def answer(scope, receive, send) -> None:
+        await Response(b"x")(scope, receive, send)
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message) -> None:
+        # The headers may be what fills the last of the server's room.
+        if message["type"] == held:
+            await asyncio.Event().wait()
+
+    door = BodyDoor(answer, max_bytes=MAX, seconds=0.05)
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(asyncio.wait_for(door(scope, receive, send), 10))
 
 
 def test_the_time_is_that_of_the_body_not_of_the_answer():
