@@ -395,7 +395,8 @@ class Batcher:
                     self._deliver([job], _late())
                 if job.is_dropped:
                     continue
-                n = min(job.n_left, room - spare)
+                # In a deep batch too, no job has more of a turn than `refusal` counts on.
+                n = min(job.n_left, room - spare, self.batch_size)
                 if n < len(job.sequences) and job.mu is None:
                     info = self.model.info
                     shape = (len(job.sequences), info.members, len(info.targets))

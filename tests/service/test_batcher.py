@@ -323,6 +323,28 @@ def test_many_requests_make_larger_batches_and_a_long_one_does_not(model, sizes,
     assert batcher._n_running == 0
 
 
+def test_long_requests_in_deep_batches_do_not_hold_up_a_small_one(model):
+    batcher = Batcher(model, batch_size=8, deep_batch_size=32, max_waiting=400)
+
+    async def scenario() -> None:
+        model.hold()
+        first = asyncio.create_task(batcher.predict(rows(0, 1)))
+        await model.is_running()
+        others = [
+            asyncio.create_task(batcher.predict(rows(100 * i, n)))
+            for i, n in enumerate((40, 40, 40, 40, 1), start=1)
+        ]
+        await asyncio.sleep(0.01)
+        model.go.set()
+        await asyncio.gather(first, *others)
+
+    asyncio.run(scenario())
+    batcher.close()
+    _, first, second, *_ = map(spelt, model.batches)
+    assert first == [100 * i + n for i in (1, 2, 3, 4) for n in range(8)]
+    assert second[0] == 500
+
+
 def test_requests_of_several_loops_share_a_session(batcher, model):
     results = []
 
