@@ -45,8 +45,9 @@ class JsonRoute(APIRoute):
                     f"{shown(names[0])} in the query: the options of this route stand in its body"
                 )
             content, kind = await request.body(), request.headers.get("content-type")
+            call = call_of(request)  # the time to read a long body is part of the request's
             body = await read_body(body_type, content, kind)
-            return await unless_gone(request, endpoint(body, call_of(request)))
+            return await unless_gone(request, endpoint(body, call))
 
         return handle
 

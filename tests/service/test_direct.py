@@ -4,7 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ from service.settings import Settings
 from service.web import guard
 from service.web.direct import Direct
 from service.web.jsonroute import JsonRoute, check_keys
-from service.web.state import Called
+from service.web.state import Call, Called, call_of
 from tests.service.guarded import Lines
 
 
@@ -84,6 +84,23 @@ def test_it_answers_as_the_router_does(method, path, content, status):
         told.append((answer.status_code, answer.content, sorted(answer.headers.items()), line))
     assert told[0] == told[1]
     assert told[0][0] == status
+
+
+def test_the_time_of_a_request_includes_that_to_read_its_body(monkeypatch):
+    steps = []
+
+    async def read_body(*_: object) -> Wish:
+        steps.append("read")
+        return Wish(wish="good")
+
+    def note_call(request: Request) -> Call:
+        steps.append("clock")
+        return call_of(request)
+
+    monkeypatch.setattr("service.web.jsonroute.read_body", read_body)
+    monkeypatch.setattr("service.web.jsonroute.call_of", note_call)
+    assert client(Lines(), is_direct=True).post("/v1/score", content=b"{}").status_code == 200
+    assert steps == ["clock", "read"]
 
 
 # Short texts of what could be mistaken for the end of a key.
