@@ -10,8 +10,8 @@ from service.schemas import Limits
 
 # What the files of an assembly are called.
 _NAMES = {
-    "GRCh37": re.compile(r"(?i)hg19|grch37|b37|hs37"),
-    "GRCh38": re.compile(r"(?i)hg38|grch38|b38|hs38"),
+    "GRCh37": re.compile(r"(?i)hg19|grch37|(?<![a-z])b37|hs37"),
+    "GRCh38": re.compile(r"(?i)hg38|grch38|(?<![a-z])b38|hs38"),
 }
 
 
