@@ -321,7 +321,7 @@ class Batcher:
     def _warm_up(self) -> float:
         """Run every size of batch once; return the rate at the last, the largest."""
         rate = 1.0
-        for size in self._buckets or (self.batch_size,):
+        for size in self._buckets or sorted({self.batch_size, self.deep_batch_size}):
             bases = np.full((size, self.model.info.window), UNKNOWN, np.uint8)
             start = time.perf_counter()
             self.model.run(bases)
