@@ -1,172 +1,55 @@
 """mu and sigma of both alleles -> one predictive distribution of the effect per target."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from statistics import NormalDist
-from typing import Annotated, Any, Literal, Protocol, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
-import pydantic
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
 
-from service.errors import ModelContractError, ValidationError
+from service.calibration import Applied
+from service.errors import ValidationError
+from service.mixture import Mixture
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
-
-Scale: TypeAlias = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
-
-_NORMAL = NormalDist()
-_normal_cdf = np.vectorize(_NORMAL.cdf, otypes=[np.float64])
-
-
-class Scales(Protocol):
-    """How the parts of a distribution combine; each is one number, or (T,) one per target.
-
-    Attributes:
-      noise_scale: factor on the aleatoric SD of a difference of two alleles.
-      epistemic_scale: factor on the SD from members and passes.
-      floor: SD in log2 that remains when members and passes agree.
-    """
-
-    @property
-    def noise_scale(self) -> float | Floats: ...  # noqa: D102  (see the class)
-    @property
-    def epistemic_scale(self) -> float | Floats: ...  # noqa: D102
-    @property
-    def floor(self) -> float | Floats: ...  # noqa: D102
-
-
-def total_sd(spread: Floats, noise: Floats, scales: Scales) -> Floats:
-    """SD of a whole distribution: the one formula that is fitted, and applied when scoring.
-
-    Args:
-      spread: (..., T) or (n,) sqrt(epistemic^2 + representation^2).
-      noise: the same shape, sqrt of the mean over members and passes of sigma_ref^2 + sigma_alt^2.
-      scales: factors and floor.
-
-    Returns:
-      The same shape: sqrt(floor^2 + (epistemic_scale * spread)^2 + (noise_scale * noise)^2).
-    """
-    variance = (
-        np.square(scales.floor)
-        + np.square(scales.epistemic_scale * spread)
-        + np.square(scales.noise_scale * noise)
-    )
-    sd: Floats = np.sqrt(variance)
-    return sd
-
-
-@dataclass(frozen=True)
-class TargetScales:
-    """`Scales` with (T,) values."""
-
-    noise_scale: Floats
-    epistemic_scale: Floats
-    floor: Floats
-
-
-_UNCALIBRATED = TargetScales(np.ones(1), np.ones(1), np.zeros(1))
-
-
-class Calibration(BaseModel):
-    """The `calibration` entry of a card: fitted scales, and what they were fitted for and on.
-
-    Attributes:
-      version: of this entry's layout.
-      noise_scale: as in `Scales`.
-      epistemic_scale: as in `Scales`.
-      floor: as in `Scales`.
-      targets: names of the targets whose effects were compared with measured ones.
-      strands: of the passes that were scored.
-      shifts: of the passes that were scored.
-      variants: kind of the variants that were measured.
-      method: how the scales were fitted.
-      data: which measurements they were fitted to.
-      n: measured variants.
-      loci: independent loci among them.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    version: Literal[1]
-    noise_scale: Scale
-    epistemic_scale: Scale
-    floor: Scale
-    targets: Annotated[tuple[str, ...], Field(min_length=1)]
-    strands: Literal[1, 2]
-    shifts: Annotated[tuple[StrictInt, ...], Field(min_length=1)]
-    variants: str
-    method: str
-    data: str
-    n: int
-    loci: int
-
-    @classmethod
-    def from_card(cls, block: object, targets: Sequence[str]) -> Self | None:
-        """Read the entry of a card with these targets; None means uncalibrated.
-
-        Raises:
-          ModelContractError: a key is missing or malformed, a scale is no number >= 0, or a target
-            is none of the model's.
-        """
-        if block is None:
-            return None
-        try:
-            calibration = cls.model_validate(block)
-        except pydantic.ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            where = ".".join(("calibration", *map(str, problem["loc"])))
-            raise ModelContractError(f"{where}: {problem['msg']}") from error
-        if unknown := set(calibration.targets).difference(targets):
-            raise ModelContractError(
-                f"calibration.targets: {', '.join(sorted(unknown))} is no target of the model"
-            )
-        return calibration
-
-    def applies_to(
-        self, targets: Sequence[str], strands: int, shifts: tuple[int, ...]
-    ) -> tuple[bool, ...]:
-        """Say for each target whether effects scored with these passes are what was fitted."""
-        has_passes = strands == self.strands and set(shifts) == set(self.shifts)
-        return tuple(has_passes and target in self.targets for target in targets)
-
-    def scales(self, applies: tuple[bool, ...]) -> TargetScales:
-        """Return the scales of T targets: the fitted ones where they apply, else 1, 1 and 0."""
-        where = np.array(applies)
-        return TargetScales(
-            noise_scale=np.where(where, self.noise_scale, 1.0),
-            epistemic_scale=np.where(where, self.epistemic_scale, 1.0),
-            floor=np.where(where, self.floor, 0.0),
-        )
+Doubles: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Effects:
     """Distributions of N effects on T targets, each attribute (N, T), log2 units.
 
+    Two questions have two answers: how large the effect is (`sd`, `lower`, `upper`, `p_sign`), and
+    what a repeat of the assay would measure (`repeat_...`): the same, and noise on top.
+
     Attributes:
       effect: mean of mu(alt) - mu(ref), paired within each member and pass.
+      expected: mean of the distribution of the true effect.
+      sd: SD of the true effect about `expected`; NaN where neither members nor passes tell.
+      lower: lower end of the central interval of the true effect at the coverage asked for.
+      upper: upper end of it.
+      p_sign: probability, 0.5 to 1, that the true effect has the sign of `effect`.
+      repeat_sd: SD of what a repeat of the assay would measure.
+      repeat_lower: lower end of the central interval of a repeat.
+      repeat_upper: upper end of it.
       epistemic: SD over members of the member's effect; NaN for one member.
       representation: SD over passes (strands, shifts, anchorings) of the pass's effect; NaN for
         one pass.
-      aleatoric: part of sd that follows sigma of the two alleles: measurement noise and what the
-        model cannot explain.
-      sd: SD of the whole distribution, that of a measured effect.
-      lower: lower end of the central interval of a measured effect at the coverage asked for.
-      upper: upper end of it.
-      p_sign: probability, 0.5 to 1, that a measured effect would have the sign of `effect`:
-        Phi(|effect| / sd).
+      aleatoric: SD that sigma of the two alleles gives their difference: label noise of one
+        measurement in the assay of the target, and what the model cannot explain.
     """
 
-    effect: Floats
-    epistemic: Floats
-    representation: Floats
-    aleatoric: Floats
-    sd: Floats
-    lower: Floats
-    upper: Floats
-    p_sign: Floats
+    effect: Doubles
+    expected: Doubles
+    sd: Doubles
+    lower: Doubles
+    upper: Doubles
+    p_sign: Doubles
+    repeat_sd: Doubles
+    repeat_lower: Doubles
+    repeat_upper: Doubles
+    epistemic: Doubles
+    representation: Doubles
+    aleatoric: Doubles
 
     @classmethod
     def missing(cls, n: int, n_targets: int) -> Self:
@@ -180,21 +63,23 @@ class Effects:
 
 
 def effect_distribution(
-    mu: Floats, sigma: Floats, coverage: float, scales: Scales | None
+    mu: Floats, sigma: Floats, coverage: float, applied: Applied | None
 ) -> Effects:
     """Combine the outputs for both alleles into one distribution per variant and target.
 
-    Without scales: aleatoric^2 = mean over members and passes of sigma_ref^2 + sigma_alt^2, and
-    sd^2 = epistemic^2 + representation^2 + aleatoric^2. Scales combine them as `total_sd` says,
-    and aleatoric is then the scaled part. The distribution is normal; a part that is NaN (one
-    member, one pass) adds 0.
+    Uncalibrated: the true effect is normal about `effect` with
+    sd^2 = epistemic^2 + representation^2, and a repeat adds aleatoric^2; a part that is NaN (one
+    member, one pass) adds 0. A calibration replaces both by the distribution that it fitted to
+    measured effects. aleatoric^2 = mean over members and passes of
+    sigma_ref^2 + sigma_alt^2 - 2 r sigma_ref sigma_alt, with r the correlation that the calibration
+    gives, else 0.
 
     Args:
       mu: (N, P, 2, M, T) means; axis 2 is ref, alt.
       sigma: the same shape, SD of one measurement of one allele as the model sees it, > 0: label
         noise and model error; the card's sigma_source says what it was learnt from.
       coverage: probability inside (lower, upper), between 0 and 1.
-      scales: of each target, None for uncalibrated ones.
+      applied: the calibration and its targets, None for none.
 
     Raises:
       ValidationError: coverage outside (0, 1).
@@ -206,29 +91,54 @@ def effect_distribution(
     effect = difference.mean(axis=(1, 2))
     epistemic = _sd(difference.mean(axis=1))
     representation = _sd(difference.mean(axis=2))
-    noise = np.sqrt(np.square(sigma, dtype=np.float64).sum(axis=2).mean(axis=(1, 2)))
+    aleatoric = _aleatoric(sigma, applied)
     spread = np.hypot(np.nan_to_num(epistemic), np.nan_to_num(representation))
-    scales = scales or _UNCALIBRATED
-    aleatoric = noise * scales.noise_scale
-    sd = total_sd(spread, noise, scales)
-    z = np.divide(np.abs(effect), sd, out=np.where(effect == 0, 0.0, np.inf), where=sd > 0)
-    # By the lower tail: 0.5 + coverage / 2 would round to 1 for a coverage just below it.
-    half_width = -_NORMAL.inv_cdf((1 - coverage) / 2) * sd
+    spread[np.isnan(epistemic) & np.isnan(representation)] = np.nan
+    true = Mixture.normal(effect, spread)
+    repeat = Mixture.normal(effect, np.hypot(np.nan_to_num(spread), aleatoric))
+    miss = np.full(effect.shape[1], 1 - coverage)
+    if applied:
+        calibration, holds = applied.calibration, applied.targets
+        fitted = calibration.shape.distribution(effect, epistemic)
+        true = fitted.where(holds, true)
+        repeat = fitted.widened(calibration.assay_sd).where(holds, repeat)
+        miss[holds] = calibration.miss(coverage)
+    # A spread of 0, where members and passes agree to the last bit, is a point.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        lower, upper = true.tails(miss / 2)
+        repeat_lower, repeat_upper = repeat.tails(miss / 2)
+        above = true.above_zero()
+    p_sign = np.where(effect > 0, above, 1 - above)
     return Effects(
         effect=effect,
+        expected=true.expectation,
+        sd=true.total_sd,
+        lower=lower,
+        upper=upper,
+        p_sign=np.where((effect == 0) & ~np.isnan(spread), 0.5, p_sign),
+        repeat_sd=repeat.total_sd,
+        repeat_lower=repeat_lower,
+        repeat_upper=repeat_upper,
         epistemic=epistemic,
         representation=representation,
         aleatoric=aleatoric,
-        sd=sd,
-        lower=effect - half_width,
-        upper=effect + half_width,
-        p_sign=_normal_cdf(z),
     )
 
 
-def _sd(values: Floats) -> Floats:
+def _aleatoric(sigma: Floats, applied: Applied | None) -> Doubles:
+    """SD (N, T) of the difference of two measurements whose errors are correlated."""
+    variance = np.square(sigma, dtype=np.float64).sum(axis=2)
+    if applied:
+        product = sigma[:, :, 0].astype(np.float64) * sigma[:, :, 1]
+        correlation = np.where(applied.targets, applied.calibration.noise_correlation, 0.0)
+        variance -= 2 * correlation * product
+    sd: Doubles = np.sqrt(np.maximum(variance, 0).mean(axis=(1, 2)))
+    return sd
+
+
+def _sd(values: Doubles) -> Doubles:
     """Sample SD over axis 1 of (N, K, T); NaN where K is 1."""
     if values.shape[1] == 1:
         return np.full((values.shape[0], values.shape[2]), np.nan)
-    sd: Floats = values.std(axis=1, ddof=1)
+    sd: Doubles = values.std(axis=1, ddof=1)
     return sd

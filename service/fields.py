@@ -41,18 +41,26 @@ class EffectField:
 
 EFFECT_FIELDS = (
     EffectField("effect", "Predicted effect, alt minus ref, log2(RNA/DNA)"),
+    EffectField("expected", "Mean of the distribution of the true effect", is_scaled=True),
+    EffectField("sd", "Standard deviation of the true effect about expected", is_scaled=True),
+    EffectField("lower", "Lower end of the {interval} interval of the true effect", is_scaled=True),
+    EffectField("upper", "Upper end of the {interval} interval of the true effect", is_scaled=True),
     EffectField(
-        "sd", "Standard deviation of a measured effect about the prediction", is_scaled=True
+        "p_sign", "Probability that the true effect has the sign of effect", is_scaled=True
     ),
     EffectField(
-        "lower", "Lower end of the {interval} interval of a measured effect", is_scaled=True
+        "repeat_sd",
+        "Standard deviation of what a repeat of the assay would measure about expected",
+        is_scaled=True,
     ),
     EffectField(
-        "upper", "Upper end of the {interval} interval of a measured effect", is_scaled=True
+        "repeat_lower",
+        "Lower end of the {interval} interval of what a repeat of the assay would measure",
+        is_scaled=True,
     ),
     EffectField(
-        "p_sign",
-        "Probability that a measured effect would have the sign of effect: Phi(|effect|/sd)",
+        "repeat_upper",
+        "Upper end of the {interval} interval of what a repeat of the assay would measure",
         is_scaled=True,
     ),
     EffectField("epistemic", "Standard deviation of the effect over the members of the ensemble"),
@@ -61,15 +69,15 @@ EFFECT_FIELDS = (
     ),
     EffectField(
         "aleatoric",
-        "Part of sd that follows sigma of the two alleles (measurement noise and what the model"
-        " cannot explain)",
+        "Standard deviation that sigma of the two alleles gives their difference (noise of one"
+        " measurement in the target's assay and what the model cannot explain)",
         is_scaled=True,
     ),
 )
 
 
 def numbers(effects: Effects) -> NDArray[np.float64]:
-    """Return all numbers of N variants and T targets as one (N, T, 8) array, NaN if not finite."""
+    """Return all numbers of N variants and T targets as one (N, T, F) array, NaN if not finite."""
     stacked = np.stack(
         [np.asarray(getattr(effects, field.name), np.float64) for field in EFFECT_FIELDS], axis=-1
     )
@@ -78,7 +86,7 @@ def numbers(effects: Effects) -> NDArray[np.float64]:
 
 
 def known_rows(effects: Effects) -> list[KnownRow]:
-    """Return for each of N variants which of its T x 8 numbers are known, and those numbers."""
+    """Return for each of N variants which of its T x F numbers are known, and those numbers."""
     table = numbers(effects)
     table = table.reshape(len(table), math.prod(table.shape[1:]))
     is_known = ~np.isnan(table)

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.effects import Calibration
+from service.calibration import Calibration
 from service.errors import ModelContractError, ModelNotFoundError
 from service.sequence import BASES, Codes
 from service.session import ORT_ERRORS, Device, first_line, gpu_of, open_session, run_bound
@@ -138,7 +138,13 @@ class Registry:
         return dict(card)
 
     def load(
-        self, name: str, device: Device = "cpu", threads: int | None = None, gpu: int = 0
+        self,
+        name: str,
+        device: Device = "cpu",
+        threads: int | None = None,
+        gpu: int = 0,
+        *,
+        with_calibration: bool = True,
     ) -> Model:
         """Open a model and verify that it keeps the contract.
 
@@ -147,6 +153,7 @@ class Registry:
           device: cpu, cuda (an error where it is not in use) or auto.
           threads: threads inside one operator on the CPU, None for one per usable core.
           gpu: 0-based number of the GPU among the visible ones.
+          with_calibration: False leaves the card's entry alone, whatever it holds.
 
         Raises:
           ModelNotFoundError: no model of that name.
@@ -154,6 +161,8 @@ class Registry:
           DeviceError: CUDA was asked for and is not in use.
         """
         card = self.card(name)
+        if not with_calibration:
+            card["calibration"] = None
         try:
             content = (self._folder(name) / "model.onnx").read_bytes()
         except OSError as error:

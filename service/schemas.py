@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, model_validator
 from pydantic.fields import FieldInfo
 
-from service.effects import Calibration
+from service.calibration import Calibration
 from service.errors import Status
 from service.fields import EFFECT_FIELDS
 from service.scoring import ScoringOptions
@@ -15,8 +15,9 @@ from service.variants import MAX_POS, Variant
 
 _MAX_SHIFTS = 9
 _CALIBRATED = (
-    "Whether measured effects of single-base variants set sd, lower, upper, p_sign and aleatoric;"
-    " never for sequence pairs, nor with other strands or shifts than in the card's calibration"
+    "Whether measured effects of single-base variants set expected, sd, lower, upper, p_sign and"
+    " what a repeat would measure; never for sequence pairs, nor with other strands or shifts than"
+    " in the card's calibration"
 )
 
 Contig = Annotated[str, Field(min_length=1, max_length=256, examples=["chr1"])]
@@ -125,10 +126,14 @@ class TargetEffect(BaseModel):
     """
 
     effect: Annotated[float | None, _described("effect")]
+    expected: Annotated[float | None, _described("expected")]
     sd: Annotated[float | None, _described("sd")]
     lower: Annotated[float | None, _described("lower")]
     upper: Annotated[float | None, _described("upper")]
     p_sign: Annotated[float | None, _described("p_sign")]
+    repeat_sd: Annotated[float | None, _described("repeat_sd")]
+    repeat_lower: Annotated[float | None, _described("repeat_lower")]
+    repeat_upper: Annotated[float | None, _described("repeat_upper")]
     epistemic: Annotated[float | None, _described("epistemic")]
     representation: Annotated[float | None, _described("representation")]
     aleatoric: Annotated[float | None, _described("aleatoric")]

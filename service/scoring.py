@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import __version__
+from service.calibration import Applied
 from service.cutting import NOT_NORMALISED, Windows, cut_pairs, cut_variants
 from service.effects import Effects, Floats, effect_distribution
 from service.errors import Status, ValidationError
@@ -187,7 +188,7 @@ class Scorer:
         """
         calibrated = self.calibrated if has_place else self._uncalibrated
         calibration = self.model.calibration
-        scales = calibration.scales(calibrated) if calibration else None
+        applied = Applied(calibration, np.array(calibrated)) if calibration else None
         status, forms = windows.status.copy(), windows.normalised.copy()
         effects = Effects.missing(len(status), len(self.model.info.targets))
         mu, sigma = predictions.mu, predictions.sigma
@@ -198,7 +199,7 @@ class Scorer:
             for row in group.rows[~usable].tolist():
                 status[row], forms[row] = Status.MODEL_NAN, NOT_NORMALISED
             index = group.index[usable]
-            part = effect_distribution(mu[index], sigma[index], self.options.coverage, scales)
+            part = effect_distribution(mu[index], sigma[index], self.options.coverage, applied)
             effects.put(group.rows[usable], part)
         return Scores(status, effects, calibrated, forms)
 

@@ -19,7 +19,7 @@ from types import ModuleType
 
 # Modules of extras, and what they need.
 EXTRAS = {"service.client": "httpx2", "service.remote": "httpx2"}
-FORBIDDEN = ("lightning", "onnx", "pandas", "pyarrow", "scipy", "sklearn", "torch")
+FORBIDDEN = ("lightning", "onnx", "pandas", "pyarrow", "sklearn", "torch")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SERVICE = sorted((ROOT / "service").rglob("*.py"))
 TRAINING = sorted((ROOT / "training").rglob("*.py"))
 NOT_IN_SERVICE = {
-    "training", "torch", "lightning", "pandas", "scipy", "sklearn", "pyarrow", "openpyxl", "onnx",
+    "training", "torch", "lightning", "pandas", "sklearn", "pyarrow", "openpyxl", "onnx",
 }  # fmt: skip
 # What a module loads on demand, where an extra is installed.
 OF_EXTRAS = {"parquet": {"pyarrow"}}

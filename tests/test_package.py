@@ -42,7 +42,7 @@ def test_torch_is_pinned_without_a_local_version(pins: dict[str, str]) -> None:
 
 def test_base_install_has_no_training_library() -> None:
     names = {requirement.name for requirement in requirements()}
-    assert not names & {"torch", "lightning", "pandas", "scipy", "scikit-learn", "onnx"}
+    assert not names & {"torch", "lightning", "pandas", "scikit-learn", "onnx"}
 
 
 @pytest.mark.parametrize(

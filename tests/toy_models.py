@@ -19,10 +19,24 @@ from onnx import TensorProto, helper, numpy_helper
 A, C, G, T, N = range(5)
 
 CALIBRATION = {
-    "version": 1,
-    "noise_scale": 2.0,
-    "epistemic_scale": 0.5,
-    "floor": 0.25,
+    "version": 2,
+    "shape": {
+        "small_slope": 0.5,
+        "large_slope": 2.0,
+        "small_sd": 0.1,
+        "large_sd": 0.8,
+        "intercept": -1.0,
+        "by_effect": 0.5,
+        "by_spread": 0.25,
+        "sd_by_spread": 0.125,
+        "effect_floor": 0.02,
+        "spread_floor": 0.01,
+    },
+    "nominal": [0.5, 0.9],
+    "level": [0.4, 0.95],
+    "noise_correlation": 0.2,
+    "assay": "by hand",
+    "assay_sd": 0.05,
     "targets": ["K562"],
     "strands": 2,
     "shifts": [0],

@@ -22,6 +22,7 @@ from training.datasets.table import (
     load_table,
     require_digest,
 )
+from training.evaluation.challenge import CHALLENGE_LOG
 from training.recipe import Recipe
 from training.report import command as report_command
 from training.zoo import ZOO
@@ -247,6 +248,34 @@ def calibrate(
         if save:
             update_calibration(folder / name, entry)
             update_metrics(folder / name, "calibration", report)
+
+
+@app.command()
+def uncertainty(
+    names: Names,
+    data: Data = None,
+    split: Annotated[
+        Literal["challenge", "release"],
+        typer.Option(help="challenge: for reporting, logged; release: for choices."),
+    ] = "challenge",
+    models: Models = None,
+    draws: Draws = 1000,
+    log: Annotated[
+        Path, typer.Option(help="Where looks at challenge labels are logged.")
+    ] = CHALLENGE_LOG,
+    save: Save = True,
+) -> None:
+    """Do the intervals hold? Coverage, scores, signs and risk, one locus left out of the fit."""
+    from training.evaluation.uncertainty import uncertainty as run  # noqa: PLC0415
+
+    folder = _models_dir(models)
+    for name in names:
+        report = run(
+            name, models_dir=folder, data_dir=_need(data), split=split, draws=draws, log=log
+        )
+        typer.echo(str(report))
+        if save:
+            update_metrics(folder / name, f"uncertainty_{split}", report)
 
 
 @app.command()

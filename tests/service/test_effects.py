@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.effects import Calibration, Effects, TargetScales, effect_distribution, total_sd
-from service.errors import ModelContractError, ValidationError
+from service.calibration import Applied, Calibration
+from service.effects import Effects, effect_distribution
+from service.errors import ValidationError
 from tests.toy_models import CALIBRATION
 
 NAMES = tuple(Effects.__dataclass_fields__)
@@ -20,8 +21,9 @@ def outputs(rng, n=3, passes=2, members=3, targets=2):
     return rng.normal(size=shape).astype("f4"), rng.uniform(0.1, 2, shape).astype("f4")
 
 
-def scales_of(**values):
-    return TargetScales(**{name: np.asarray(value, float) for name, value in values.items()})
+def calibrated(*targets):
+    calibration = Calibration.from_card(CALIBRATION, ("K562",))
+    return Applied(calibration, np.array(targets))
 
 
 seeds = st.integers(0, 10_000).map(np.random.default_rng)
@@ -38,36 +40,38 @@ def test_every_part_by_hand():
     assert effects.representation == pytest.approx(stdev([2.5, 2.5])), "over passes"
     variance = ((1 + 4) + (1 + 1) + (1 + 1) + (4 + 9)) / 4
     assert effects.aleatoric == pytest.approx(math.sqrt(variance))
-    sd = math.sqrt(variance + stdev([2, 3]) ** 2)
-    assert effects.sd == pytest.approx(sd)
-    normal = NormalDist(2.5, sd)
-    assert effects.lower == pytest.approx(normal.inv_cdf(0.05))
-    assert effects.upper == pytest.approx(normal.inv_cdf(0.95))
-    assert effects.p_sign == pytest.approx(1 - normal.cdf(0))
+    # The true effect: members and passes. A repeat: sigma of both alleles on top.
+    for sd, lower, upper, spread in (
+        (effects.sd, effects.lower, effects.upper, stdev([2, 3])),
+        (
+            effects.repeat_sd,
+            effects.repeat_lower,
+            effects.repeat_upper,
+            math.sqrt(variance + stdev([2, 3]) ** 2),
+        ),
+    ):
+        normal = NormalDist(2.5, spread)
+        assert sd == pytest.approx(spread)
+        assert lower == pytest.approx(normal.inv_cdf(0.05))
+        assert upper == pytest.approx(normal.inv_cdf(0.95))
+    assert effects.expected == 2.5
+    assert effects.p_sign == pytest.approx(NormalDist(2.5, stdev([2, 3])).cdf(5))
     assert all(getattr(effects, name).shape == (1, 1) for name in NAMES)
 
 
-def test_scales_by_hand():
-    mu = np.zeros((1, 2, 2, 2, 2), "f4")
-    mu[0, :, 1, 0] = 3  # member effects 3 and 0, no spread over passes
-    sigma = np.ones_like(mu)
-    scales = scales_of(noise_scale=[0.5, 2.0], epistemic_scale=3.0, floor=[0.1, 0.0])
-    effects = effect_distribution(mu, sigma, 0.5, scales)
-    assert effects.aleatoric == pytest.approx(np.array([[0.5, 2.0]]) * math.sqrt(2))
-    model = 9 * stdev([3, 0]) ** 2
-    expected = [math.sqrt(0.01 + model + 0.5), math.sqrt(model + 8)]
-    assert effects.sd == pytest.approx(np.array([expected]))
-    assert effects.epistemic == pytest.approx(stdev([3, 0])), "the spread itself is not scaled"
+applications = st.sampled_from([None, calibrated(True, False), calibrated(True, True)])
 
 
-@given(seeds)
-def test_swapping_the_alleles_negates_the_effect_and_keeps_the_rest(rng):
+@given(seeds, applications)
+def test_swapping_the_alleles_negates_the_effect_and_keeps_the_rest(rng, applied):
     mu, sigma = outputs(rng)
-    one = effect_distribution(mu, sigma, 0.8, None)
-    two = effect_distribution(mu[:, :, ::-1], sigma[:, :, ::-1], 0.8, None)
+    one = effect_distribution(mu, sigma, 0.8, applied)
+    two = effect_distribution(mu[:, :, ::-1], sigma[:, :, ::-1], 0.8, applied)
     assert two.effect == pytest.approx(-one.effect)
     assert two.lower == pytest.approx(-one.upper)
-    for name in ("epistemic", "representation", "aleatoric", "sd", "p_sign"):
+    assert two.repeat_lower == pytest.approx(-one.repeat_upper)
+    assert two.expected == pytest.approx(-one.expected)
+    for name in ("epistemic", "representation", "aleatoric", "sd", "repeat_sd", "p_sign"):
         assert getattr(two, name) == pytest.approx(getattr(one, name)), name
 
 
@@ -80,7 +84,11 @@ def test_equal_alleles_have_no_effect_whatever_the_members_say(rng):
     assert (effects.epistemic == 0).all()
     assert (effects.representation == 0).all()
     assert (effects.p_sign == 0.5).all()
-    assert (effects.sd > 0).all()
+    assert (effects.sd == 0).all(), "nothing disagrees"
+    assert (effects.repeat_sd > 0).all(), "but measurements would"
+    fitted = effect_distribution(mu, sigma, 0.9, calibrated(True, True))
+    assert (fitted.p_sign == 0.5).all()
+    assert (fitted.sd > 0).all(), "members may agree and be wrong together"
 
 
 @given(seeds)
@@ -93,14 +101,48 @@ def test_order_of_members_and_of_passes_does_not_matter(rng):
         assert getattr(two, name) == pytest.approx(getattr(one, name), abs=1e-6), name
 
 
-@given(seeds, st.floats(0.01, 0.98))
-def test_the_interval_holds_the_effect_and_widens_with_coverage(rng, coverage):
-    narrow = effect_distribution(*(parts := outputs(rng)), coverage, None)
-    wide = effect_distribution(*parts, coverage + 0.01, None)
-    assert (wide.lower < narrow.lower).all()
-    assert (narrow.lower < narrow.effect).all()
-    assert (narrow.effect < narrow.upper).all()
-    assert (narrow.upper < wide.upper).all()
+@given(seeds, st.floats(0.01, 0.98), applications)
+def test_intervals_widen_with_coverage_and_a_repeat_is_wider(rng, coverage, applied):
+    narrow = effect_distribution(*(parts := outputs(rng)), coverage, applied)
+    wide = effect_distribution(*parts, coverage + 0.01, applied)
+    for prefix in ("", "repeat_"):
+        lower, upper = f"{prefix}lower", f"{prefix}upper"
+        assert (getattr(wide, lower) < getattr(narrow, lower)).all()
+        assert (getattr(narrow, lower) < getattr(narrow, upper)).all()
+        assert (getattr(narrow, upper) < getattr(wide, upper)).all()
+    assert (narrow.repeat_sd > narrow.sd).all()
+
+
+@given(seeds, st.floats(0.05, 0.95))
+def test_a_calibrated_target_has_the_fitted_distribution_and_its_level(rng, coverage):
+    mu, sigma = outputs(rng)
+    raw = effect_distribution(mu, sigma, coverage, None)
+    found = effect_distribution(mu, sigma, coverage, applied := calibrated(True, False))
+    calibration = applied.calibration
+    true = calibration.shape.distribution(raw.effect[:, 0], raw.epistemic[:, 0])
+    repeat = true.widened(calibration.assay_sd)
+    for mixture, prefix in ((true, ""), (repeat, "repeat_")):
+        inside = mixture.cdf(getattr(found, f"{prefix}upper")[:, 0]) - mixture.cdf(
+            getattr(found, f"{prefix}lower")[:, 0]
+        )
+        np.testing.assert_allclose(inside, 1 - calibration.miss(coverage), atol=1e-9)
+        np.testing.assert_allclose(getattr(found, f"{prefix}sd")[:, 0], mixture.total_sd)
+    np.testing.assert_allclose(found.expected[:, 0], true.expectation)
+    above = true.above_zero()
+    np.testing.assert_allclose(found.p_sign[:, 0], np.where(raw.effect[:, 0] > 0, above, 1 - above))
+    assert (found.p_sign >= 0.5).all()
+    for name in NAMES:
+        assert np.array_equal(getattr(found, name)[:, 1], getattr(raw, name)[:, 1]), "left alone"
+
+
+def test_errors_that_both_alleles_share_cancel():
+    mu = np.zeros((1, 1, 2, 1, 2), "f4")
+    sigma = np.full_like(mu, 1.0)
+    sigma[0, 0, 1] = 3.0
+    found = effect_distribution(mu, sigma, 0.9, calibrated(True, False))
+    assert found.aleatoric.tolist()[0] == pytest.approx(
+        [math.sqrt(10 - 2 * 0.2 * 3), math.sqrt(10)]
+    )
 
 
 def test_a_spread_that_members_share_is_not_epistemic():
@@ -118,16 +160,12 @@ def test_one_member_and_one_pass_have_no_spread_to_report(rng):
     effects = effect_distribution(mu, sigma, 0.9, None)
     assert np.isnan(effects.epistemic).all()
     assert np.isnan(effects.representation).all()
-    assert effects.sd == pytest.approx(effects.aleatoric), "nothing is added for what is unknown"
-
-
-def test_a_certain_effect_has_its_sign():
-    mu = np.zeros((1, 1, 2, 1, 2), "f4")
-    mu[0, 0, 1, 0, 0] = 1
-    certain = scales_of(noise_scale=0.0, epistemic_scale=1.0, floor=0.0)
-    effects = effect_distribution(mu, np.ones_like(mu), 0.9, certain)
-    assert effects.sd.tolist() == [[0, 0]]
-    assert effects.p_sign.tolist() == [[1.0, 0.5]]
+    for name in ("sd", "lower", "upper", "p_sign"):
+        assert np.isnan(getattr(effects, name)).all(), "nothing tells how far the effect is off"
+    assert effects.repeat_sd == pytest.approx(effects.aleatoric), "what is known of a repeat"
+    assert np.isfinite(effects.repeat_lower).all()
+    fitted = effect_distribution(mu, sigma, 0.9, calibrated(True, True))
+    assert np.isfinite(fitted.sd).all()
 
 
 def test_small_differences_of_large_numbers_survive():
@@ -145,89 +183,6 @@ def test_coverage_is_a_probability(coverage):
 
 
 @given(seeds)
-def test_the_total_is_the_one_formula_that_is_fitted(rng):
-    mu, sigma = outputs(rng)
-    scales = scales_of(noise_scale=[0.3, 1.0], epistemic_scale=[2.0, 0.0], floor=[0.05, 0.5])
-    raw = effect_distribution(mu, sigma, 0.9, None)
-    spread = np.sqrt(raw.epistemic**2 + raw.representation**2)
-    served = effect_distribution(mu, sigma, 0.9, scales)
-    assert np.array_equal(
-        served.sd, total_sd(np.hypot(raw.epistemic, raw.representation), raw.aleatoric, scales)
-    )
-    by_hand = scales.floor**2 + (scales.epistemic_scale * spread) ** 2
-    np.testing.assert_allclose(served.sd, np.sqrt(by_hand + served.aleatoric**2))
-
-
-class TestCalibrationOnTheCard:
-    TARGETS = ("K562", "HepG2", "WTC11")
-
-    def read(self, **changes):
-        return Calibration.from_card(CALIBRATION | changes, self.TARGETS)
-
-    def test_is_read_and_what_else_it_says_is_left_alone(self):
-        calibration = self.read(fitted_by="somebody", floor=0)
-        assert (calibration.noise_scale, calibration.epistemic_scale) == (2.0, 0.5)
-        assert (calibration.floor, calibration.targets) == (0.0, ("K562",))
-        assert Calibration.from_card(None, self.TARGETS) is None
-
-    @pytest.mark.parametrize(
-        "broken",
-        [
-            {"noise_scale": -1},
-            {"noise_scale": None},
-            {"noise_scale": "much"},
-            {"noise_scale": True},
-            {"floor": math.nan},
-            {"floor": math.inf},
-            {"epistemic_scale": [1.0, 2.0]},
-            {"targets": []},
-            {"targets": "K562"},
-            {"targets": ["K562", 5]},
-            {"targets": ["K562", "HeLa"]},
-            {"strands": 3},
-            {"shifts": 0},
-            {"shifts": []},
-            {"shifts": [0.5]},
-            {"version": 2},
-        ],
-    )
-    def test_must_be_what_the_service_reads(self, broken):
-        with pytest.raises(ModelContractError, match=rf"^calibration\.{next(iter(broken))}"):
-            self.read(**broken)
-
-    @pytest.mark.parametrize("missing", list(CALIBRATION))
-    def test_must_be_complete(self, missing):
-        block = {key: value for key, value in CALIBRATION.items() if key != missing}
-        with pytest.raises(ModelContractError, match=rf"calibration\.{missing}: .*required"):
-            Calibration.from_card(block, self.TARGETS)
-
-    @pytest.mark.parametrize("block", ["calibrated", [], 1, True])
-    def test_must_be_an_object(self, block):
-        with pytest.raises(ModelContractError, match=r"^calibration: "):
-            Calibration.from_card(block, self.TARGETS)
-
-    @pytest.mark.parametrize(
-        ("strands", "shifts", "applies"),
-        [
-            (2, (0,), (True, True, False)),
-            (1, (0,), (False, False, False)),
-            (2, (0, 5), (False, False, False)),
-            (2, (5,), (False, False, False)),
-        ],
-    )
-    def test_applies_to_its_targets_and_its_passes_only(self, strands, shifts, applies):
-        calibration = self.read(targets=["HepG2", "K562"])
-        assert calibration.applies_to(self.TARGETS, strands, shifts) == applies
-        scales = calibration.scales(applies)
-        for values, fitted, neutral in (
-            (scales.noise_scale, 2.0, 1.0),
-            (scales.epistemic_scale, 0.5, 1.0),
-            (scales.floor, 0.25, 0.0),
-        ):
-            assert values.tolist() == [fitted if is_fitted else neutral for is_fitted in applies]
-
-
-@given(seeds)
 def test_rows_can_be_put_into_their_places(rng):
     part = effect_distribution(*outputs(rng), 0.9, None)
     whole = Effects.missing(5, 2)
@@ -240,6 +195,7 @@ def test_rows_can_be_put_into_their_places(rng):
 def test_a_coverage_as_near_to_one_as_floats_go_has_an_interval():
     rng = np.random.default_rng(0)
     # 0.5 + coverage / 2 used to round to 1, whose quantile is infinite.
-    found = effect_distribution(*outputs(rng), 1 - 2**-53, None)
-    assert np.isfinite(found.lower).all()
-    assert (found.lower < found.effect).all()
+    for applied in (None, calibrated(True, True)):
+        found = effect_distribution(*outputs(rng), 1 - 2**-53, applied)
+        assert np.isfinite(found.lower).all()
+        assert (found.lower < found.effect).all()

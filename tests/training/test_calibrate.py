@@ -1,98 +1,25 @@
-"""Calibration: known scales come back, intervals hold on unseen loci, and fools are not fitted."""
-
-from types import SimpleNamespace
+"""Calibration: from a model folder and a release table to a card that the service reads."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from service.effects import Calibration, effect_distribution
+from service.calibration import Calibration
 from service.reference import Reference
 from service.registry import Registry
 from service.scoring import Scorer
-from tests.toy_models import CALIBRATION, SumModel, write_model
+from tests.toy_models import SumModel, write_model
 from tests.training.toy_cagi5 import write_cagi5
 from training import cli
 from training.card import read_card
 from training.datasets.cagi5 import CHALLENGE, reference_path, variants_of
 from training.datasets.sources import file_digest
-from training.evaluation import calibrate as module
-from training.evaluation.calibrate import FittedScales, Parts, fit_scales
 from training.evaluation.challenge import load_release
-from training.evaluation.predictions import NOMINAL
 from training.evaluation.report import Report
 
 NOISE = 0.25
 """SD of the toy measurements about the toy model's effects."""
-
-
-def simulated(scales: FittedScales, seed: int = 0, n: int = 4000) -> Parts:
-    rng = np.random.default_rng(seed)
-    empty = np.zeros(n)
-    locus = np.array([f"locus{i % 8}" for i in range(n)])
-    parts = Parts(empty, rng.gamma(2.0, 0.1, n), rng.gamma(4.0, 0.2, n), locus)
-    return Parts(rng.normal(0, parts.sd(scales)), parts.spread, parts.noise, locus)
-
-
-@pytest.mark.parametrize(
-    "truth",
-    [
-        FittedScales(noise_scale=0.3, epistemic_scale=2.0, floor=0.05),
-        FittedScales(noise_scale=0.05, epistemic_scale=1.0, floor=0.3),
-    ],
-)
-def test_known_scales_give_the_known_widths(truth):
-    # Single scales trade against each other; the widths they make together are what is used.
-    parts = simulated(truth)
-    np.testing.assert_allclose(parts.sd(fit_scales(parts)), parts.sd(truth), rtol=0.2)
-
-
-def test_coverage_is_nominal_on_loci_the_fit_has_not_seen():
-    parts = simulated(FittedScales(noise_scale=0.2, epistemic_scale=1.5, floor=0.1))
-    seen = parts.locus < "locus5"
-    covered = parts.where(~seen).coverage(fit_scales(parts.where(seen)))
-    np.testing.assert_allclose(covered, NOMINAL, atol=0.04)
-
-
-def test_every_locus_weighs_the_same_however_many_variants_it_has():
-    parts = simulated(FittedScales(noise_scale=0.0, epistemic_scale=0.0, floor=0.2), n=800)
-    big = np.repeat(np.flatnonzero(parts.locus == "locus0"), 50)
-    rows = np.concatenate([np.arange(800), big])
-    repeated = Parts(*(getattr(parts, name)[rows] for name in Parts.__slots__))
-    once, often = fit_scales(parts), fit_scales(repeated)
-    np.testing.assert_allclose(parts.sd(once), parts.sd(often), rtol=0.01)
-
-
-def test_a_start_that_does_not_converge_is_passed_over_and_none_is_an_error(monkeypatch):
-    parts = simulated(FittedScales(noise_scale=0.2, epistemic_scale=1.5, floor=0.1), n=200)
-    # The best value comes from a search that was cut short: it is no result.
-    results = [
-        SimpleNamespace(success=False, fun=-9.0, x=np.zeros(3), message="cut short"),
-        SimpleNamespace(success=True, fun=-1.0, x=np.log([0.1, 0.2, 0.3])),
-        SimpleNamespace(success=True, fun=-2.0, x=np.log([0.4, 0.5, 0.6])),
-    ]
-    answers = iter([*results, *results[:1] * 3])
-    monkeypatch.setattr(module, "minimize", lambda *_, **__: next(answers))
-    found = fit_scales(parts)
-    assert found.floor == pytest.approx(0.6)
-    with pytest.raises(RuntimeError, match="did not converge: cut short"):
-        fit_scales(parts)
-
-
-def test_the_service_applies_the_formula_that_was_fitted():
-    rng = np.random.default_rng(1)
-    scales = FittedScales(noise_scale=0.3, epistemic_scale=2.0, floor=0.05)
-    mu = rng.normal(size=(5, 2, 2, 3, 1))
-    sigma = rng.gamma(4.0, 0.2, size=mu.shape)
-    raw = effect_distribution(mu, sigma, 0.9, None)
-    served = effect_distribution(mu, sigma, 0.9, scales)
-    spread = np.hypot(raw.epistemic, raw.representation)[:, 0]
-    parts = Parts(np.zeros(5), spread, raw.aleatoric[:, 0], np.array(["x"] * 5))
-    np.testing.assert_allclose(served.sd[:, 0], parts.sd(scales), rtol=1e-10)
-
-
-# --- from a model folder and a release table to a card --------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +29,7 @@ def models_dir(tmp_path_factory):
     weights = tuple(w / 20 for w in (1, 3, 4, 1, 0))
     model = SumModel(base_weights=weights, members=1, targets=("K562", "WTC11", "HepG2"))
     metrics = {"cagi5_release": Report("old", ()).to_json()}
-    old = CALIBRATION | {"targets": ["K562"], "floor": 9.0}
+    old = {"version": 1, "targets": ["K562"], "floor": 9.0}
     write_model(folder, model, card={"calibration": old, "metrics": metrics})
     return folder
 
@@ -116,7 +43,9 @@ def data_dir(tmp_path_factory, models_dir):
     folder = write_cagi5(tmp_path_factory.mktemp("data"))
     table = load_release(folder)
     with Reference.open(reference_path(folder), assembly="GRCh37") as reference:
-        scorer = Scorer(Registry(models_dir).load("sum", threads=1), reference)
+        scorer = Scorer(
+            Registry(models_dir).load("sum", threads=1, with_calibration=False), reference
+        )
         effect = scorer.score(variants_of(table)).effects.effect
     rng = np.random.default_rng(0)
     hepg2 = table["element"].isin(["F9", "LDLR", "SORT1"])
@@ -148,7 +77,7 @@ def test_the_entry_says_what_was_fitted_and_the_service_takes_it(calibrated, dat
     assert found.applies_to(targets, 2, (0,)) == (True, False, True)
     assert found.applies_to(targets, 1, (0,)) == (False, False, False)
     n = len(load_release(data_dir)) - 1
-    expected = {"version": 1, "variants": "SNV", "n": n, "loci": 14, "strands": 2, "shifts": [0]}
+    expected = {"version": 2, "variants": "SNV", "n": n, "loci": 14, "strands": 2, "shifts": [0]}
     assert {key: entry[key] for key in expected} == expected
     assert entry["data_sha256"] == file_digest(data_dir / "cagi5" / "release.tsv")
     assert "release" in entry["data"]
@@ -178,13 +107,11 @@ def test_means_are_of_the_loci_in_every_column(calibrated):
     np.testing.assert_allclose(mean[1:], np.mean([row[1:] for row in loci], axis=0), atol=1e-5)
     assert (len(loci), mean[0], exported[0]) == (14, "mean of loci", "mean of loci, as exported")
     assert exported[-1] != mean[-1]
-    assert exported[-2] == mean[-2], "the error is no matter of widths"
     assert np.isfinite(exported[1:]).all()
-    assert any("not identified" in note for note in calibrated[1].notes)
 
 
 def test_the_new_entry_serves_and_tables_of_the_old_intervals_are_gone(calibrated, models_dir):
     served = Registry(models_dir).load("sum", threads=1).calibration
-    assert served.floor == calibrated[0]["floor"] != 9.0
+    assert served.shape.model_dump() == calibrated[0]["shape"]
     assert set(read_card(models_dir / "sum").metrics) == {"calibration"}
     assert "inside the 90% interval" in (models_dir / "sum" / "README.md").read_text()

@@ -49,7 +49,7 @@ def write_cagi5(data_dir: Path, seed: int = 0, block: range | None = None) -> Pa
     table[released].to_csv(folder / "release.tsv", sep="\t", index=False)
     text = "".join(f">{c}:{FIRST}-{FIRST + 99}\n{bases}\n" for c, bases in genome.items())
     (folder / "reference_grch37.fa").write_text(text)
-    write_deletions(data_dir, table.drop_duplicates(["element", "pos"]), seed)
+    write_measurements(data_dir, table, seed)
     return data_dir
 
 
@@ -66,19 +66,24 @@ def write_places(
     return data_dir
 
 
-def write_deletions(data_dir: Path, places: pd.DataFrame, seed: int) -> None:
-    """Write the deletion of each place, 100 barcodes behind most, PKLR at two times, and one SNV.
+def write_measurements(data_dir: Path, variants: pd.DataFrame, seed: int) -> None:
+    """Write the SNVs with a standard error of 0.02 and the deletion of each place; PKLR twice.
 
-    The first deletion of each element has 9 barcodes.
+    The SNVs have values that nobody should read. 100 barcodes are behind most deletions; the first
+    of each element has 9.
     """
     rng = np.random.default_rng([seed, 1])
-    table = places[["element", "chrom", "pos", "ref"]].assign(alt="-", barcodes=100, dna=1, rna=1)
-    table["value"] = rng.normal(0, 0.2, len(table)) - table["ref"].isin(["C", "G"])
-    table["p_value"] = rng.uniform(0, 2e-5, len(table))
-    table["se"] = 0.1
-    table.loc[table["pos"] == SPAN[0], "barcodes"] = 9
-    early = table[table["element"] == "PKLR"].assign(element="PKLR-24h", value=99.0)
-    snv = table.iloc[[5]].assign(alt="N", value=99.0)
+    places = variants.drop_duplicates(["element", "pos"])
+    columns = ["element", "chrom", "pos", "ref"]
+    deletions = places[columns].assign(alt="-", barcodes=100, dna=1, rna=1)
+    deletions["value"] = rng.normal(0, 0.2, len(places)) - places["ref"].isin(["C", "G"])
+    deletions["p_value"] = rng.uniform(0, 2e-5, len(places))
+    deletions["se"] = 0.1
+    deletions.loc[deletions["pos"] == SPAN[0], "barcodes"] = 9
+    snvs = variants[[*columns, "alt"]].assign(barcodes=50, dna=1, rna=1, value=99.0, p_value=0.5)
+    snvs["se"] = 0.02
+    odd = deletions.iloc[[5]].assign(alt="N", value=99.0)
+    table = pd.concat([deletions, snvs, odd])
+    early = table[table["element"] == "PKLR"].assign(element="PKLR-24h", value=99.0, se=9.0)
     late = table.assign(element=table["element"].replace("PKLR", "PKLR-48h"))
-    path = data_dir / MEASUREMENTS.path
-    pd.concat([late, early, snv]).to_csv(path, sep="\t", index=False)
+    pd.concat([late, early]).to_csv(data_dir / MEASUREMENTS.path, sep="\t", index=False)

@@ -21,7 +21,8 @@ KEPT = ""
 
 # PKLR was measured twice. The challenge has the later one: over the release set the values of
 # 48 h correlate with CAGI5's by 0.99, those of 24 h by 0.91.
-_ELEMENT_OF = {"PKLR-24h": "PKLR", "PKLR-48h": "PKLR"}
+PKLR_OF_CAGI5 = "PKLR-48h"
+_ELEMENT_OF = {"PKLR-24h": "PKLR", PKLR_OF_CAGI5: "PKLR"}
 _OTHER_TIME = "PKLR-24h"
 
 

@@ -71,7 +71,7 @@ def validate(
             model_sha256=str(registry.card(name)["model_sha256"]),
             purpose=f"validate: strands {strands}, draws {draws}, seed {seed}",
         )
-        with _labels(split, data_dir, run, log) as table, TemporaryDirectory() as folder:
+        with labels_of(split, data_dir, run, log) as table, TemporaryDirectory() as folder:
             references = {
                 "genomic": reference_path(data_dir),
                 "construct-aware": write_construct_reference(data_dir, Path(folder)),
@@ -97,9 +97,10 @@ def validate(
     }
 
 
-def _labels(
+def labels_of(
     split: Split, data_dir: Path, run: Run, log: Path
 ) -> AbstractContextManager[pd.DataFrame]:
+    """The labels of a set; a look at the challenge is logged, the release set is free to read."""
     if split == "challenge":
         return load_challenge(data_dir, run, log=log)
     return nullcontext(load_release(data_dir))

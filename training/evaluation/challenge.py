@@ -23,7 +23,7 @@ import pandas as pd
 
 import service
 from training.datasets.cagi5 import CHALLENGE, MEASUREMENTS, RELEASE, locate_cagi5
-from training.datasets.deletions import place_deletions
+from training.datasets.deletions import PKLR_OF_CAGI5, place_deletions
 from training.datasets.sources import LocatedFile
 
 CHALLENGE_LOG = Path(__file__).parents[1] / "challenge_log.jsonl"
@@ -104,6 +104,27 @@ def load_release_deletions(data_dir: Path) -> pd.DataFrame:
     """Read the measured 1-bp deletions that lie in release blocks; columns of `load_deletions`."""
     table = _read_deletions(locate_cagi5(MEASUREMENTS, data_dir).path, data_dir)
     return table[table["in_block"]].reset_index(drop=True)
+
+
+def measurement_errors(table: pd.DataFrame, data_dir: Path) -> pd.DataFrame:
+    """How well each variant of a CAGI5 table was measured: no effect is read.
+
+    Args:
+      table: n rows, columns element, contig, pos (1-based), ref, alt.
+      data_dir: folder that holds cagi5/.
+
+    Returns:
+      n rows in the order of the table: se, the standard error of the measured log2 effect, and
+      barcodes, the number behind it; NaN where the public measurements lack the variant.
+
+    Raises:
+      DataError: the measurements are missing or altered.
+    """
+    keys = ["element", "contig", "pos", "ref", "alt"]
+    found = _read(locate_cagi5(MEASUREMENTS, data_dir).path, (*COLUMNS[:5], "barcodes", "se"))
+    found["element"] = found["element"].replace({PKLR_OF_CAGI5: "PKLR"})
+    joined = table[keys].merge(found, how="left", on=keys, validate="many_to_one")
+    return joined[["se", "barcodes"]].set_index(table.index)
 
 
 def code_version() -> str:

@@ -1,0 +1,183 @@
+"""A card's `calibration` entry: what a model says of a variant -> the distribution of its effect.
+
+Measured effects tell two things apart that a model's own numbers do not: most variants do next to
+nothing, some do a lot, and which it will be is guessed from the size of the predicted effect and
+from how far the members agree. So the distribution has two components.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Literal, Self, TypeAlias
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictFloat, StrictInt
+from scipy.special import expit
+
+from service.errors import ModelContractError
+from service.mixture import Floats, Mixture
+
+VERSION = 2
+
+Finite: TypeAlias = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Positive: TypeAlias = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
+Scale: TypeAlias = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
+
+
+def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
+    if any(later <= earlier for earlier, later in pairwise(values)):
+        raise ValueError("must rise from each value to the next")
+    return values
+
+
+Levels: TypeAlias = Annotated[
+    tuple[Annotated[StrictFloat, Field(gt=0, lt=1)], ...],
+    Field(min_length=1),
+    AfterValidator(_rising),
+]
+
+
+class Shape(BaseModel):
+    """How the distribution of the true effect follows from a model's numbers; log2 units.
+
+    With e the effect and s its epistemic SD:
+    weight = expit(intercept + by_effect log(|e| + effect_floor) + by_spread log(s + spread_floor)),
+    component k is normal with mean slope_k e and SD sd_k (s + spread_floor)^sd_by_spread.
+    Without members to disagree (s is NaN) the terms of s are left out.
+
+    Attributes:
+      small_slope: mean of the first component per unit of predicted effect.
+      large_slope: of the second.
+      small_sd: SD of the first component.
+      large_sd: of the second.
+      intercept: of the weight of the second component, as a log-odds.
+      by_effect: change of that per unit of log|effect|.
+      by_spread: change of that per unit of log epistemic SD.
+      sd_by_spread: exponent of the epistemic SD in the SDs.
+      effect_floor: added to |effect| before its logarithm.
+      spread_floor: added to the epistemic SD before its logarithm.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    small_slope: Scale
+    large_slope: Scale
+    small_sd: Positive
+    large_sd: Positive
+    intercept: Finite
+    by_effect: Finite
+    by_spread: Finite
+    sd_by_spread: Finite
+    effect_floor: Positive
+    spread_floor: Positive
+
+    def distribution(self, effect: Floats, epistemic: Floats) -> Mixture:
+        """Distribution of the true effect; both arguments (...), the same shape."""
+        spread = np.where(np.isnan(epistemic), 0.0, np.log(epistemic + self.spread_floor))
+        odds = self.intercept + self.by_effect * np.log(np.abs(effect) + self.effect_floor)
+        factor = np.exp(self.sd_by_spread * spread)
+        return Mixture(
+            expit(odds + self.by_spread * spread),
+            np.stack([self.small_slope * effect, self.large_slope * effect]),
+            np.stack([self.small_sd * factor, self.large_sd * factor]),
+        )
+
+
+class Calibration(BaseModel):
+    """What was fitted, for what, and on what.
+
+    Attributes:
+      version: of this entry's layout.
+      shape: of the distribution of the true effect.
+      nominal: central probabilities, rising.
+      level: what to ask of the distribution so that an interval holds the nominal share of measured
+        effects (conformal: quantiles of scores of loci that a fit had not seen).
+      noise_correlation: between measurement errors of ref and alt in one replicate.
+      assay: what a repeat repeats: kind of assay and its depth.
+      assay_sd: SD of the measurement error of an effect in that assay.
+      targets: names of the targets whose effects were compared with measured ones.
+      strands: of the passes that were scored.
+      shifts: of the passes that were scored.
+      variants: kind of the variants that were measured.
+      method: how it was fitted.
+      data: which measurements it was fitted to.
+      n: measured variants.
+      loci: independent loci among them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal[2]
+    shape: Shape
+    nominal: Levels
+    level: Levels
+    noise_correlation: Annotated[StrictFloat, Field(ge=-1, le=1)]
+    assay: str
+    assay_sd: Positive
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+    strands: Literal[1, 2]
+    shifts: Annotated[tuple[StrictInt, ...], Field(min_length=1)]
+    variants: str
+    method: str
+    data: str
+    n: int
+    loci: int
+
+    @pydantic.field_validator("level")
+    @classmethod
+    def _fits(cls, level: Levels, info: pydantic.ValidationInfo) -> Levels:
+        if len(level) != len(info.data.get("nominal", level)):
+            raise ValueError("needs one value for each of nominal")
+        return level
+
+    @classmethod
+    def from_card(cls, block: object, targets: Sequence[str]) -> Self | None:
+        """Read the entry of a card with these targets; None means uncalibrated.
+
+        Raises:
+          ModelContractError: a key is missing or malformed, or a target is none of the model's.
+        """
+        if block is None:
+            return None
+        try:
+            calibration = cls.model_validate(block)
+        except pydantic.ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            where = ".".join(("calibration", *map(str, problem["loc"])))
+            raise ModelContractError(f"{where}: {problem['msg']}") from error
+        if unknown := set(calibration.targets).difference(targets):
+            raise ModelContractError(
+                f"calibration.targets: {', '.join(sorted(unknown))} is no target of the model"
+            )
+        return calibration
+
+    def applies_to(
+        self, targets: Sequence[str], strands: int, shifts: tuple[int, ...]
+    ) -> tuple[bool, ...]:
+        """Say for each target whether effects scored with these passes are what was fitted."""
+        has_passes = strands == self.strands and set(shifts) == set(self.shifts)
+        return tuple(has_passes and target in self.targets for target in targets)
+
+    def miss(self, coverage: float) -> float:
+        """Share of the distribution to leave outside, so that measured effects miss 1 - coverage.
+
+        Linear between the stored levels, and from the outer ones to 0 and 1.
+        """
+        outside = [0.0, *(1 - value for value in reversed(self.nominal)), 1.0]
+        asked = [0.0, *(1 - value for value in reversed(self.level)), 1.0]
+        return float(np.interp(1 - coverage, outside, asked))
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A calibration, and the targets that it holds for.
+
+    Attributes:
+      calibration: of the model.
+      targets: (T,) whether each target is one of its.
+    """
+
+    calibration: Calibration
+    targets: NDArray[np.bool_]

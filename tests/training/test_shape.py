@@ -1,0 +1,128 @@
+"""The fitted distribution: a known one comes back, and unseen loci get the promised share."""
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from service.calibration import Shape
+from service.mixture import crps
+from training.evaluation import shape as module
+from training.evaluation.shape import (
+    NOMINAL,
+    Evidence,
+    conformal_levels,
+    fit_shape,
+    fit_without_each,
+    unseen_scores,
+)
+
+TRUTH = Shape(
+    small_slope=0.4,
+    large_slope=2.0,
+    small_sd=0.1,
+    large_sd=0.7,
+    intercept=1.0,
+    by_effect=0.8,
+    by_spread=0.0,
+    sd_by_spread=0.0,
+    effect_floor=0.02,
+    spread_floor=0.01,
+)
+
+
+def simulated(seed=0, n=4000, error=0.05, loci=8, members=True):
+    rng = np.random.default_rng(seed)
+    effect = rng.normal(0, 0.1, n)
+    spread = rng.gamma(2.0, 0.02, n) if members else np.full(n, np.nan)
+    mixture = TRUTH.distribution(effect, spread)
+    wide = (rng.random(n) < mixture.weight).astype(int)
+    rows = np.arange(n)
+    true = rng.normal(mixture.mean[wide, rows], mixture.sd[wide, rows])
+    errors = rng.uniform(0.5, 1.5, n) * error
+    locus = np.array([f"locus{k % loci}" for k in range(n)])
+    return Evidence(effect, spread, true + rng.normal(0, errors), errors, locus)
+
+
+@pytest.mark.parametrize("members", [True, False])
+def test_a_known_distribution_comes_back(members):
+    evidence = simulated(members=members)
+    found = fit_shape(evidence)
+    assert found.large_slope == pytest.approx(TRUTH.large_slope, rel=0.25)
+    said, truth = (s.distribution(evidence.effect, evidence.epistemic) for s in (found, TRUTH))
+    np.testing.assert_allclose(said.weight, truth.weight, atol=0.06)
+    np.testing.assert_allclose(said.sd.mean(axis=1), truth.sd.mean(axis=1), rtol=0.1)
+    if not members:
+        assert found.by_spread == found.sd_by_spread == 0
+
+
+def test_a_noisy_measurement_is_not_taken_for_an_effect():
+    # The same truth, measured badly: the distribution of the true effect stays as narrow.
+    noisy = fit_shape(simulated(error=0.3, n=16_000))
+    assert noisy.small_sd == pytest.approx(TRUTH.small_sd, rel=0.35)
+    blind = simulated(error=0.3)
+    blind = Evidence(
+        blind.effect, blind.epistemic, blind.value, np.full_like(blind.error, 1e-3), blind.locus
+    )
+    assert fit_shape(blind).small_sd > 2 * TRUTH.small_sd
+
+
+def test_loci_that_a_fit_has_not_seen_get_the_share_they_were_promised():
+    evidence = simulated(loci=6)
+    seen = evidence.where(evidence.locus != "locus0")
+    other = evidence.where(evidence.locus == "locus0")
+    scores = unseen_scores(seen, fit_without_each(seen))
+    levels = conformal_levels(scores, seen.weight)
+    inside = other.score(fit_shape(seen))[:, None] <= np.array(levels)
+    np.testing.assert_allclose(inside.mean(axis=0), NOMINAL, atol=0.06)
+
+
+def test_levels_mend_a_distribution_of_the_wrong_width():
+    evidence = simulated()
+    narrow = TRUTH.model_copy(update={"small_sd": 0.05, "large_sd": 0.35})
+    score = evidence.score(narrow)
+    half = np.arange(len(score)) % 2 == 0
+    assert np.mean(score[~half] <= 0.9) < 0.82
+    levels = conformal_levels(score[half], evidence.weight[half], (0.5, 0.9))
+    np.testing.assert_allclose(np.mean(score[~half, None] <= levels, axis=0), [0.5, 0.9], atol=0.03)
+
+
+def test_levels_rise_even_where_scores_tie():
+    levels = conformal_levels(
+        np.array([0.0, 0.5, 0.5, 1.0]), np.ones(4), (0.1, 0.4, 0.6, 0.9, 0.99)
+    )
+    assert all(0 < low < high < 1 for low, high in pairwise(levels))
+
+
+def test_every_locus_weighs_the_same_however_many_variants_it_has():
+    evidence = simulated(n=800)
+    big = np.repeat(np.flatnonzero(evidence.locus == "locus0"), 30)
+    rows = np.concatenate([np.arange(800), big])
+    often = Evidence(*(getattr(evidence, name)[rows] for name in Evidence.__slots__))
+    once, again = fit_shape(evidence), fit_shape(often)
+    score = [crps(evidence.value, evidence.measured(s)).mean() for s in (once, again)]
+    assert score[1] == pytest.approx(score[0], rel=0.01)
+    assert once.small_sd == pytest.approx(again.small_sd, rel=0.1)
+
+
+def test_the_narrow_component_is_the_first():
+    for seed in range(3):
+        found = fit_shape(simulated(seed, n=600))
+        assert found.small_sd < found.large_sd
+
+
+def test_a_start_that_does_not_converge_is_passed_over_and_none_is_an_error(monkeypatch):
+    evidence = simulated(n=200)
+    good = np.array([*np.log([0.5, 2.0, 0.1, 0.6]), -1.0, 0.0, 0.0, 0.0])
+    # The best value comes from a search that was cut short: it is no result.
+    results = [
+        SimpleNamespace(success=False, fun=-9.0, x=good * 0, message="cut short"),
+        SimpleNamespace(success=True, fun=-2.0, x=good),
+        SimpleNamespace(success=True, fun=-1.0, x=good * 0),
+    ]
+    answers = iter([*results, *results[:1] * 3])
+    monkeypatch.setattr(module, "minimize", lambda *_, **__: next(answers))
+    assert fit_shape(evidence).small_slope == pytest.approx(0.5)
+    with pytest.raises(RuntimeError, match="did not converge: cut short"):
+        fit_shape(evidence)

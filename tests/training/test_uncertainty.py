@@ -1,0 +1,135 @@
+"""Judging a distribution: what holds is found to hold, what is too narrow is found out."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from service.mixture import Mixture
+from tests.toy_models import SumModel, write_model
+from tests.training.test_shape import TRUTH, simulated
+from tests.training.toy_cagi5 import write_cagi5
+from training import cli
+from training.card import read_card
+from training.datasets.cagi5 import ELEMENTS, locus_of
+from training.evaluation.report import Report
+from training.evaluation.shape import Evidence
+from training.evaluation.uncertainty import judge
+from training.evaluation.uncertainty_tables import layout
+
+
+def of_elements(seed, n=3000):
+    """Evidence with the real names of elements, and the table beside it."""
+    evidence = simulated(seed, n)
+    element = np.array([ELEMENTS[k % len(ELEMENTS)] for k in range(n)])
+    locus = np.array([locus_of(name) for name in element])
+    table = pd.DataFrame(
+        {"element": element, "pos": np.arange(n) // 45, "confidence": np.linspace(0, 0.5, n)}
+    )
+    return Evidence(
+        evidence.effect, evidence.epistemic, evidence.value, evidence.error, locus
+    ), table
+
+
+def exported(evidence, sd=0.9):
+    return Mixture.normal(evidence.effect, np.full(len(evidence.effect), sd))
+
+
+@pytest.fixture(scope="module")
+def report():
+    release, _ = of_elements(0, 3000)
+    other, table = of_elements(1, 3000)
+    return layout("toy", judge(release, other, table, exported(other)), draws=100)
+
+
+def test_a_distribution_that_holds_is_found_to_hold(report):
+    table = report.table("Coverage, one locus left out")
+    for nominal in (50, 80, 90, 95):
+        assert table.cell("all", f"inside {nominal}%") == pytest.approx(nominal / 100, abs=0.03)
+    assert table.cell("all", "n") == sum(table.cell(name, "n") for name in ELEMENTS) == 3000
+    scores = report.table("Scores of the whole distribution")
+    relative = "CRPS of calibrated, relative"
+    assert scores.cell("calibrated", relative).value == 1
+    assert scores.cell("constant width", relative).high < 1
+    assert scores.cell("as exported", relative).high < 0.7
+    pit = report.table("Probability integral transform (0.1 in each if the distribution holds)")
+    np.testing.assert_allclose([row[1] for row in pit.rows], 0.1, atol=0.03)
+    assert max(row[2] for row in pit.rows) > 0.2, "far too wide: all in the middle"
+
+
+def test_signs_come_true_as_often_as_said(report):
+    table = report.table("Sign of the measurement")
+    for row in table.rows:
+        _, n, _, said, share = row
+        assert abs(said - share.value) < 0.03 + 2 / np.sqrt(n), row
+    firsts = [row[3] for row in table.rows[:-1]]
+    assert firsts == sorted(firsts)
+    assert firsts[-1] > 0.6
+
+
+def test_other_measurements_than_the_fitted_ones_are_found_out():
+    release, _ = of_elements(0)
+    other, table = of_elements(1)
+    louder = dataclasses.replace(other, value=3 * other.value)
+    found = layout("toy", judge(release, louder, table, exported(louder)), draws=100)
+    assert found.table("Coverage, one locus left out").cell("all", "inside 90%") < 0.8
+
+
+def test_a_locus_is_judged_without_itself():
+    release, _ = of_elements(0)
+    other, table = of_elements(1)
+    # HBB is loud in both sets: had its release values been fitted, its intervals would be wide.
+    loud = [
+        dataclasses.replace(e, value=np.where(e.locus == "HBB", 30.0, 1.0) * e.value)
+        for e in (release, other)
+    ]
+    found = layout("toy", judge(*loud, table, exported(other)), draws=100)
+    coverage = found.table("Coverage, one locus left out")
+    assert coverage.cell("HBB", "inside 90%") < 0.4
+    with pytest.raises(ValueError, match="the release set lacks HBB"):
+        judge(release.where(release.locus != "HBB"), other, table, exported(other))
+
+
+def test_certainty_that_tells_of_the_error_pays_and_noise_does_not():
+    rng = np.random.default_rng(0)
+    release, _ = of_elements(0)
+    other, table = of_elements(1)
+    pair = []
+    for evidence in (release, other):
+        # Errors as large as the members say.
+        value = TRUTH.small_slope * evidence.effect + rng.normal(0, 5 * evidence.epistemic)
+        pair.append(
+            Evidence(evidence.effect, evidence.epistemic, value, evidence.error, evidence.locus)
+        )
+    title = (
+        "Mean |error| as the least certain are left out, over that of a random order, within "
+        "tenths of |effect|"
+    )
+    telling = layout("toy", judge(*pair, table, exported(other)), draws=100).table(title)
+    silent = layout("toy", judge(release, other, table, exported(other)), draws=100).table(title)
+    assert telling.cell("predicted SD", "pooled") < 0.8
+    assert telling.cell("predicted SD", "within each element") < 0.8
+    assert silent.cell("epistemic SD", "pooled") == pytest.approx(1, abs=0.12)
+
+
+def test_the_command_logs_its_look_and_fills_the_card(tmp_path):
+    data = write_cagi5(tmp_path / "data")
+    weights = tuple(w / 20 for w in (1, 3, 4, 1, 0))
+    folder = tmp_path / "models"
+    folder.mkdir()
+    write_model(
+        folder, SumModel(base_weights=weights, members=2, targets=("K562", "WTC11", "HepG2"))
+    )
+    log = tmp_path / "log.jsonl"
+    asked = ["uncertainty", "sum", "--data", str(data), "--models", str(folder), "--draws", "100"]
+    for split, n_lines in (("release", 0), ("challenge", 2)):
+        done = CliRunner().invoke(cli.app, [*asked, "--split", split, "--log", str(log)])
+        assert done.exit_code == 0, done.output
+        lines = log.read_text().splitlines() if log.is_file() else []
+        assert len(lines) == n_lines
+    assert "inside 90%" in json.loads(lines[-1])["means"]
+    found = Report.from_json(read_card(folder / "sum").metrics["uncertainty_challenge"])
+    assert found.table("Coverage, one locus left out").cell("all", "n") == 15 * 45 - 1

@@ -1,0 +1,220 @@
+"""Measured effects -> the distribution of a true effect given what a model says.
+
+The likelihood is of measured effects: the distribution of the true effect widened by the standard
+error of each measurement. So a noisy measurement does not pass for an effect that the model missed,
+and what is fitted is the distribution of the effect itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from service.calibration import Shape
+from service.mixture import Mixture
+from training.evaluation.metrics import Floats
+
+NOMINAL = (0.05, *(n / 10 for n in range(1, 9)), 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
+"""Central probabilities whose levels are stored."""
+_RIDGE = 1e-3
+"""On what weight and SDs owe to one SD of a feature: one that says nothing would drift along a flat
+valley."""
+_TOLERANCE = 1e-8
+"""Relative, of the mean log-likelihood: a hundredth of what one measurement in 10,000 adds to it."""
+_STARTS = ((1.0, 2.0, 0.2, 1.0, -1.0), (0.3, 3.0, 0.1, 2.0, -2.0), (1.0, 1.0, 0.3, 3.0, 0.0))
+"""Slopes, SDs in units of the typical deviation, and log-odds of the wide component."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a model says of n measured effects, and what was measured; log2 units.
+
+    Attributes:
+      effect: (n,) predicted effect.
+      epistemic: (n,) SD over the members; all NaN where there is one member.
+      value: (n,) measured effect.
+      error: (n,) standard error of the measurement.
+      locus: (n,) where each was measured; the two TERT sets are one locus.
+    """
+
+    effect: Floats
+    epistemic: Floats
+    value: Floats
+    error: Floats
+    locus: NDArray[np.str_]
+
+    def where(self, rows: NDArray[np.bool_]) -> Self:
+        """The rows marked."""
+        return type(self)(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    @property
+    def loci(self) -> list[str]:
+        """Names of the loci, sorted."""
+        return sorted(set(self.locus.tolist()))
+
+    @property
+    def weight(self) -> Floats:
+        """(n,) of each measurement in a fit: every locus the same, however many it has."""
+        _, locus, size = np.unique(self.locus, return_inverse=True, return_counts=True)
+        return np.asarray(1.0 / size[locus] / len(size), np.float64)
+
+    def measured(self, shape: Shape) -> Mixture:
+        """Distribution of each measurement: of the true effect, and of the error on top."""
+        return shape.distribution(self.effect, self.epistemic).widened(self.error)
+
+    def score(self, shape: Shape) -> Floats:
+        """(n,) central probability at which each measurement is at the edge of the interval."""
+        return np.abs(2 * self.measured(shape).cdf(self.value) - 1)
+
+
+def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
+    """Maximise the likelihood of the measurements, every locus with the same weight.
+
+    Args:
+      evidence: n measured effects.
+      start: where to look first and only; None looks from several places.
+
+    Raises:
+      RuntimeError: the optimiser converges from no start.
+    """
+    floors = (
+        max(float(np.median(np.abs(evidence.effect))) / 2, 1e-6),
+        max(float(np.nanmedian(evidence.epistemic)) / 4, 1e-6) if _has(evidence) else 1.0,
+    )
+    if start is not None:
+        floors = (start.effect_floor, start.spread_floor)
+    # Without members to disagree, two of the three features are not there.
+    n_by = 3 if _has(evidence) else 1
+    weight, size = evidence.weight, np.log(np.abs(evidence.effect) + floors[0])
+    spread = np.log(evidence.epistemic + floors[1]) if _has(evidence) else np.zeros(len(size))
+    centre = np.array([weight @ size, weight @ spread])
+    scale = np.array([max(float(np.std(x)), 1e-9) for x in (size, spread)])
+
+    def shape_of(x: Floats) -> Shape:
+        slopes, sds, odds = np.exp(x[:2]), np.exp(x[2:4]), x[4]
+        by = np.zeros(3)
+        by[: len(x) - 5] = x[5:] / scale[[0, 1, 1]][: len(x) - 5]
+        return Shape(
+            small_slope=float(slopes[0]),
+            large_slope=float(slopes[1]),
+            small_sd=float(sds[0] * np.exp(-by[2] * centre[1])),
+            # The wide one is at least as wide, so that the two cannot change places.
+            large_sd=float((sds[0] + sds[1]) * np.exp(-by[2] * centre[1])),
+            intercept=float(odds - by[0] * centre[0] - by[1] * centre[1]),
+            by_effect=float(by[0]),
+            by_spread=float(by[1]),
+            sd_by_spread=float(by[2]),
+            effect_floor=floors[0],
+            spread_floor=floors[1],
+        )
+
+    def loss(x: Floats) -> float:
+        density = evidence.measured(shape_of(x)).density(evidence.value)
+        return float(-weight @ np.log(density + 1e-300) + _RIDGE * np.sum(x[5:] ** 2))
+
+    def inverse(shape: Shape) -> Floats:
+        by = np.array([shape.by_effect, shape.by_spread, shape.sd_by_spread])
+        factor = np.exp(by[2] * centre[1])
+        narrow, wide = shape.small_sd * factor, (shape.large_sd - shape.small_sd) * factor
+        slopes = np.maximum([shape.small_slope, shape.large_slope], 1e-4)
+        odds = shape.intercept + by[:2] @ centre
+        return np.concatenate(
+            [
+                np.log(slopes),
+                np.log([narrow, max(wide, 1e-6)]),
+                [odds],
+                (by * scale[[0, 1, 1]])[:n_by],
+            ]
+        )
+
+    typical = max(float(np.sqrt(weight @ np.square(evidence.value))), 1e-6)
+    starts = [
+        np.array([*np.log([a, b, c * typical, d * typical]), odds, *np.zeros(n_by)])
+        for a, b, c, d, odds in _STARTS
+    ]
+    found = [
+        minimize(
+            loss,
+            x,
+            method="L-BFGS-B",
+            bounds=[(-9.0, 5.0)] * 4 + [(-12.0, 12.0)] * (1 + n_by),
+            options={"ftol": _TOLERANCE},
+        )
+        for x in ([inverse(start)] if start is not None else starts)
+    ]
+    converged = [result for result in found if result.success]
+    if not converged:
+        raise RuntimeError(f"the calibration did not converge: {found[0].message}")
+    return shape_of(min(converged, key=lambda result: float(result.fun)).x)
+
+
+def fit_without_each(evidence: Evidence) -> dict[str, Shape]:
+    """{locus: shape fitted to all the others}."""
+    whole = fit_shape(evidence)
+    return {
+        locus: fit_shape(evidence.where(evidence.locus != locus), whole) for locus in evidence.loci
+    }
+
+
+def unseen_scores(evidence: Evidence, shapes: dict[str, Shape]) -> Floats:
+    """(n,) scores under the shape that was fitted without the measurement's locus."""
+    scores = np.empty(len(evidence.value))
+    for locus, shape in shapes.items():
+        here = evidence.locus == locus
+        scores[here] = evidence.where(here).score(shape)
+    return scores
+
+
+def levels_without_each(
+    evidence: Evidence, shapes: dict[str, Shape], nominal: Sequence[float] = NOMINAL
+) -> dict[str, tuple[float, ...]]:
+    """{locus: levels that the others give, each scored without itself and without that locus}."""
+    scores: dict[str, dict[str, Floats]] = {locus: {} for locus in shapes}
+    for one, other in combinations(shapes, 2):
+        # One fit without both serves either.
+        kept = evidence.where((evidence.locus != one) & (evidence.locus != other))
+        shape = fit_shape(kept, shapes[one])
+        scores[one][other] = evidence.where(evidence.locus == other).score(shape)
+        scores[other][one] = evidence.where(evidence.locus == one).score(shape)
+    found = {}
+    for locus, others in scores.items():
+        weight = np.concatenate([np.full(len(part), 1 / len(part)) for part in others.values()])
+        found[locus] = conformal_levels(np.concatenate([*others.values()]), weight, nominal)
+    return found
+
+
+def conformal_levels(
+    scores: Floats, weight: Floats, nominal: Sequence[float] = NOMINAL
+) -> tuple[float, ...]:
+    """What to ask of a distribution so that its interval holds the nominal share.
+
+    The quantiles of the scores of measurements that the fit had not seen (split conformal
+    prediction: Vovk et al., Algorithmic Learning in a Random World, 2005), each locus with the same
+    weight. The guarantee is for a measurement exchangeable with these; loci are not quite, as the
+    shares by locus show.
+
+    Args:
+      scores: (n,) central probability at which each measurement is at the edge of the interval.
+      weight: (n,) of each.
+      nominal: shares wanted, rising.
+
+    Returns:
+      Levels, rising, between 0 and 1.
+    """
+    order = np.argsort(scores)
+    reached = np.cumsum(weight[order]) / weight.sum()
+    places = np.minimum(np.searchsorted(reached, nominal), len(scores) - 1)
+    levels = np.clip(scores[order][places], 1e-6, 1 - 1e-6)
+    # Strictly rising, as the card wants it, though two nominal shares may meet at one score.
+    steps = np.arange(len(levels)) * 1e-9
+    return tuple(float(level) for level in np.maximum.accumulate(levels) + steps - steps[-1])
+
+
+def _has(evidence: Evidence) -> bool:
+    return bool(np.isfinite(evidence.epistemic).all())

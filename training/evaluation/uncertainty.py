@@ -1,0 +1,160 @@
+"""Does the distribution hold where nothing was fitted? One locus left out.
+
+`release set -> a distribution for each locus, fitted without it -> that locus in the judged set`.
+The judged set is the challenge for reporting, or the release set itself for choices.
+Beside it stand two references: a constant width about zero, and what the model's own sigma says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from service.mixture import Mixture, crps
+from service.reference import Reference
+from service.registry import Registry
+from service.scoring import Scorer
+from training.datasets.cagi5 import reference_path
+from training.evaluation.cagi5 import Split, labels_of
+from training.evaluation.calibrate import OPTIONS, as_exported, evidence_of
+from training.evaluation.challenge import CHALLENGE_LOG, Run, load_release
+from training.evaluation.metrics import Floats
+from training.evaluation.predictions import NOMINAL, predict
+from training.evaluation.report import Report
+from training.evaluation.shape import Evidence, fit_without_each, levels_without_each
+from training.evaluation.uncertainty_tables import layout
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """n measured effects, and what was said of each without its locus.
+
+    Attributes:
+      element: (n,) name.
+      position: (n,) of the variant; its up to three variants are resampled together.
+      confidence: (n,) as the challenge gives it.
+      evidence: the model's numbers and the measurement.
+      true: distribution of the true effect.
+      measured: the same, widened by the standard error of the measurement.
+      level: (n, L) what is asked of it for each of `NOMINAL`.
+      constant: a normal about zero as wide as the release set's other loci are.
+      exported: normal about the effect with the model's own spread and sigma.
+    """
+
+    element: NDArray[np.str_]
+    position: NDArray[np.int64]
+    confidence: Floats
+    evidence: Evidence
+    true: Mixture
+    measured: Mixture
+    level: Floats
+    constant: Mixture
+    exported: Mixture
+
+    def inside(self, mixture: Mixture, level: Floats | None = None) -> NDArray[np.bool_]:
+        """(n, L) whether each measurement lies in each interval; by default at nominal level."""
+        score = np.abs(2 * mixture.cdf(self.evidence.value) - 1)
+        return np.asarray(score[:, None] <= (np.array(NOMINAL) if level is None else level))
+
+    def means(self) -> dict[str, float]:
+        """What the log keeps of a look."""
+        value, shares = self.evidence.value, self.inside(self.measured, self.level).mean(axis=0)
+        return {
+            "crps, calibrated": float(crps(value, self.measured).mean()),
+            "crps, constant width": float(crps(value, self.constant).mean()),
+            **{f"inside {n:.0%}": float(share) for n, share in zip(NOMINAL, shares, strict=True)},
+        }
+
+
+def judge(release: Evidence, judged: Evidence, table: pd.DataFrame, exported: Mixture) -> Judged:
+    """Fit without each locus on the release set, and say what that makes of the locus here.
+
+    Args:
+      release: what is fitted to.
+      judged: n measured effects.
+      table: n rows: element, pos, confidence.
+      exported: of those effects.
+
+    Raises:
+      ValueError: a locus is not in the release set.
+    """
+    if unknown := sorted(set(judged.loci) - set(release.loci)):
+        raise ValueError(f"the release set lacks {', '.join(unknown)}")
+    n = len(judged.value)
+    weight, mean, sd = np.empty(n), np.empty((2, n)), np.empty((2, n))
+    level, width = np.empty((n, len(NOMINAL))), np.empty(n)
+    shapes = fit_without_each(release)
+    levels = levels_without_each(release, shapes, NOMINAL)
+    for locus, shape in shapes.items():
+        here, seen = judged.locus == locus, release.where(release.locus != locus)
+        part = judged.where(here)
+        fitted = shape.distribution(part.effect, part.epistemic)
+        weight[here], mean[:, here], sd[:, here] = fitted.weight, fitted.mean, fitted.sd
+        level[here] = levels[locus]
+        width[here] = np.sqrt(seen.weight @ np.square(seen.value))
+    true = Mixture(weight, mean, sd)
+    return Judged(
+        element=table["element"].to_numpy(str),
+        position=table["pos"].to_numpy(np.int64),
+        confidence=table["confidence"].to_numpy(np.float64),
+        evidence=judged,
+        true=true,
+        measured=true.widened(judged.error),
+        level=level,
+        constant=Mixture.normal(np.zeros(n), width),
+        exported=exported,
+    )
+
+
+def uncertainty(
+    name: str,
+    *,
+    models_dir: Path,
+    data_dir: Path,
+    split: Split = "challenge",
+    threads: int | None = None,
+    draws: int = 1000,
+    log: Path = CHALLENGE_LOG,
+) -> Report:
+    """Judge the distribution of one model's effects.
+
+    Args:
+      name: of a model in `models_dir`; its present calibration is ignored: for each locus another
+        one is fitted without it.
+      models_dir: folder of model folders.
+      data_dir: folder that holds cagi5/.
+      split: the reported set, or the one for choices.
+      threads: of one operator, None for one per core.
+      draws: bootstrap resamples of positions.
+      log: file that a look at the challenge labels is appended to.
+
+    Raises:
+      DataError: a file is missing or altered.
+    """
+    registry = Registry(models_dir)
+    model = registry.load(name, "cpu", threads, with_calibration=False)
+    run = Run(
+        model=name,
+        model_sha256=str(registry.card(name)["model_sha256"]),
+        purpose=f"uncertainty: one locus left out, draws {draws}",
+    )
+    with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
+        scorer = Scorer(model, reference, OPTIONS)
+        released = load_release(data_dir)
+        said = predict(scorer, model.info.targets, released)
+        release = evidence_of(said, released, data_dir)
+        with labels_of(split, data_dir, run, log) as table:
+            if split == "challenge":
+                said = predict(scorer, model.info.targets, table)
+            judged = judge(
+                release,
+                evidence_of(said, table, data_dir),
+                table[said.scored].reset_index(drop=True),
+                as_exported(said),
+            )
+            run.means |= judged.means()
+    return layout(name, judged, split=split, draws=draws)

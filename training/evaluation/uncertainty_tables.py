@@ -1,0 +1,263 @@
+"""Tables of how well distributions hold: coverage, scores, reliability, risk against coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from service.mixture import Mixture, crps
+from training.datasets.cagi5 import ELEMENTS, GROUPS
+from training.evaluation.metrics import Estimate, Floats, estimate, resample, spearman
+from training.evaluation.predictions import NOMINAL
+from training.evaluation.report import Cell, Report, Table, rows_of
+
+if TYPE_CHECKING:
+    from training.evaluation.uncertainty import Judged
+
+HIGH_CONFIDENCE = 0.1
+"""The challenge's own threshold of its confidence column."""
+_BINS = 10
+_MATCHED = "matched (7)"
+_ALL = "all"
+
+
+def layout(
+    name: str, judged: Judged, *, split: str = "challenge", draws: int, seed: int = 0
+) -> Report:
+    """Put a judged distribution into tables.
+
+    Args:
+      name: of the model.
+      judged: the set.
+      split: which set it is.
+      draws: bootstrap resamples of positions.
+      seed: of the resamples.
+    """
+    places = np.char.add(judged.evidence.locus, np.char.add(":", judged.position.astype(str)))
+    counts = resample(places, draws, np.random.default_rng(seed)).astype(np.float64)
+    tables = (
+        _coverage(judged),
+        _conditional(judged),
+        _scores(judged, counts),
+        _signs(judged, counts),
+        _risk(judged, counts),
+        _halves(judged),
+        _pit(judged),
+    )
+    notes = (
+        f"{split.capitalize()} set. For every locus the distribution and its levels were fitted on "
+        "the release set without that locus (the two TERT sets are one); nothing was fitted here.",
+        "constant width: normal about zero, its SD the root mean square of the release set's other "
+        "loci, each with the same weight. as exported: normal about the effect with the model's "
+        "own spread and sigma.",
+        "Coverage is of the measured effect by the distribution of the true one, widened by the "
+        "standard error of that measurement.",
+        f"[low, high]: 95 % bootstrap over positions ({draws} draws).",
+        "Exchangeability: variants of one locus resemble each other more than those of another, "
+        "so the nominal share is met on average over loci, not in each.",
+    )
+    return Report(f"Uncertainty: {name}", tables, notes)
+
+
+def _coverage(judged: Judged) -> Table:
+    inside = judged.inside(judged.measured, judged.level)
+    constant, exported = judged.inside(judged.constant), judged.inside(judged.exported)
+    width = _width(judged.measured, judged.level[:, NOMINAL.index(0.9)])
+    whole = np.ones(len(inside), bool)
+
+    def row(
+        label: str, shares: NDArray[np.bool_], rows: NDArray[np.bool_], wide: Floats
+    ) -> list[Cell]:
+        return [
+            label,
+            int(rows.sum()),
+            *shares[rows].mean(axis=0).tolist(),
+            float(np.median(wide[rows])),
+        ]
+
+    rows = [row(_ALL, inside, whole, width)]
+    rows += [row(element, inside, judged.element == element, width) for element in ELEMENTS]
+    bare = judged.inside(judged.measured)
+    at = np.full(len(inside), 0.9)
+    rows.append(row("all, without levels", bare, whole, _width(judged.measured, at)))
+    rows.append(row("all, constant width", constant, whole, _width(judged.constant, at)))
+    rows.append(row("all, as exported", exported, whole, _width(judged.exported, at)))
+    columns = ("element", "n", *(f"inside {n:.0%}" for n in NOMINAL), "median width at 90%")
+    return Table("Coverage, one locus left out", columns, rows_of(rows))
+
+
+def _conditional(judged: Judged) -> Table:
+    """Coverage where the effect, the SD, the confidence or the error is small or large."""
+    inside = judged.inside(judged.measured, judged.level)
+    parts: list[tuple[str, NDArray[np.bool_]]] = []
+    for label, values in (
+        ("|effect|", np.abs(judged.evidence.effect)),
+        ("predicted SD", judged.true.total_sd),
+        ("standard error", judged.evidence.error),
+    ):
+        fifth = _ranked(values, 5)
+        parts += [(f"{label}, fifth {k + 1} of 5", fifth == k) for k in range(5)]
+    high = judged.confidence >= HIGH_CONFIDENCE
+    parts += [("high confidence", high), ("low confidence", ~high)]
+    rows = [[label, int(at.sum()), *inside[at].mean(axis=0).tolist()] for label, at in parts]
+    columns = ("variants", "n", *(f"inside {n:.0%}" for n in NOMINAL))
+    return Table("Coverage by what is known of the variant", columns, rows_of(rows))
+
+
+def _scores(judged: Judged, counts: Floats) -> Table:
+    value = judged.evidence.value
+    ways = {
+        "calibrated": judged.measured,
+        "constant width": judged.constant,
+        "as exported": judged.exported,
+    }
+    score = {label: crps(value, mixture) for label, mixture in ways.items()}
+    loss = {label: -np.log(mixture.density(value) + 1e-300) for label, mixture in ways.items()}
+    rows: list[list[Cell]] = []
+    for label in ways:
+        gain = _ratio(score["calibrated"], score[label], counts)
+        rows.append([label, _mean(score[label], counts), _mean(loss[label], counts), gain])
+    columns = ("distribution", "CRPS", "negative log-likelihood", "CRPS of calibrated, relative")
+    return Table("Scores of the whole distribution", columns, rows_of(rows))
+
+
+def _signs(judged: Judged, counts: Floats) -> Table:
+    """How often a measurement has the predicted sign, beside how often it should."""
+    up = judged.evidence.effect > 0
+    above = judged.measured.above_zero()
+    said, has = np.where(up, above, 1 - above), (judged.evidence.value > 0) == up
+    settled = (judged.evidence.value != 0) & (judged.evidence.effect != 0)
+    bins = np.full(len(said), -1)
+    bins[settled] = _ranked(said[settled], _BINS)
+    rows: list[list[Cell]] = []
+    for k in range(_BINS):
+        at = bins == k
+        p_sign = judged.true.above_zero()[at]
+        sure = float(np.where(up[at], p_sign, 1 - p_sign).mean())
+        rows.append(
+            [f"tenth {k + 1} of {_BINS}", int(at.sum()), sure, float(said[at].mean()),
+             _mean(has.astype(np.float64), counts * at)]
+        )  # fmt: skip
+    at = bins >= 0
+    rows.append(
+        [
+            _ALL,
+            int(at.sum()),
+            float("nan"),
+            float(said[at].mean()),
+            _mean(has.astype(float), counts * at),
+        ]
+    )
+    columns = ("variants by p_sign", "n", "p_sign, mean", "predicted share with its error", "share")
+    return Table("Sign of the measurement", columns, rows_of(rows))
+
+
+def _risk(judged: Judged, counts: Floats) -> Table:
+    """Area under the risk-coverage curve within tenths of |effect|: the tenths say nothing."""
+    size = np.abs(judged.evidence.effect)
+    tenth = _ranked(size, _BINS)
+    error = np.abs(judged.evidence.value - judged.true.expectation)
+    rows: list[list[Cell]] = []
+    for label, order in (
+        ("predicted SD", judged.true.total_sd),
+        ("epistemic SD", judged.evidence.epistemic),
+    ):
+        relative = [
+            _area(error[at], order[at]) / float(error[at].mean())
+            for at in (tenth == k for k in range(_BINS))
+        ]
+        within = [
+            _area(error[at], order[at]) / float(error[at].mean())
+            for element in ELEMENTS
+            for at in _tenths(judged.element == element, size)
+        ]
+        rows.append([label, float(np.mean(relative)), float(np.mean(within))])
+    columns = ("most certain first by", "pooled", "within each element")
+    return Table(
+        "Mean |error| as the least certain are left out, over that of a random order, within "
+        "tenths of |effect|", columns, rows_of(rows)
+    )  # fmt: skip
+
+
+def _halves(judged: Judged) -> Table:
+    """Spearman of the half that is kept, by what it is kept."""
+    certain = judged.true.above_zero()
+    ways: dict[str, Floats] = {
+        "everything": np.zeros(len(certain)),
+        "larger |effect|": np.abs(judged.evidence.effect),
+        "larger p_sign": np.maximum(certain, 1 - certain),
+        "smaller SD": -judged.true.total_sd,
+        "smaller SD for its |effect|": -_residual(judged),
+    }
+    rows: list[list[Cell]] = []
+    for label, order in ways.items():
+        found = {}
+        for element in ELEMENTS:
+            at = np.flatnonzero(judged.element == element)
+            kept = at if label == "everything" else at[np.argsort(-order[at])[: len(at) // 2]]
+            found[element] = spearman(judged.evidence.effect[kept], judged.evidence.value[kept])
+        rows.append([label, *(float(np.mean([found[e] for e in g])) for g in GROUPS.values())])
+    return Table("Spearman of the half kept", ("half", *GROUPS), rows_of(rows))
+
+
+def _residual(judged: Judged) -> Floats:
+    """Log SD minus what |effect| alone explains of it, by ranks."""
+    size, sd = stats.rankdata(np.abs(judged.evidence.effect)), stats.rankdata(judged.true.total_sd)
+    fit = stats.linregress(size, sd)
+    return np.asarray(sd - fit.slope * size - fit.intercept)
+
+
+def _pit(judged: Judged) -> Table:
+    heights, edges = np.histogram(judged.measured.cdf(judged.evidence.value), _BINS, (0, 1))
+    exported, _ = np.histogram(judged.exported.cdf(judged.evidence.value), _BINS, (0, 1))
+    rows: list[list[Cell]] = [
+        [
+            f"{edges[k]:.1f} to {edges[k + 1]:.1f}",
+            heights[k] / heights.sum(),
+            exported[k] / heights.sum(),
+        ]
+        for k in range(_BINS)
+    ]
+    return Table(
+        "Probability integral transform (0.1 in each if the distribution holds)",
+        ("cdf at the measurement", "calibrated", "as exported"),
+        rows_of(rows),
+    )
+
+
+def _width(mixture: Mixture, level: Floats) -> Floats:
+    lower, upper = mixture.tails((1 - level) / 2)
+    return np.asarray(upper - lower)
+
+
+def _ranked(values: Floats, parts: int) -> NDArray[np.int64]:
+    """Which of so many equal parts each value is in, the smallest first."""
+    return np.asarray((stats.rankdata(values, "ordinal") - 1) * parts // len(values), np.int64)
+
+
+def _tenths(rows: NDArray[np.bool_], size: Floats) -> Iterator[NDArray[np.int64]]:
+    at = np.flatnonzero(rows)
+    tenth = _ranked(size[at], _BINS)
+    for k in range(_BINS):
+        yield at[tenth == k]
+
+
+def _area(error: Floats, uncertain: Floats) -> float:
+    """Mean over coverages of the mean error of the most certain."""
+    ordered = error[np.argsort(uncertain, kind="stable")]
+    return float(np.mean(np.cumsum(ordered) / np.arange(1, len(ordered) + 1)))
+
+
+def _mean(values: Floats, counts: Floats) -> Estimate:
+    kept = counts.sum(axis=0) > 0
+    draws = counts @ values / np.maximum(counts.sum(axis=1), 1)
+    return estimate(float(values[kept].mean()), draws)
+
+
+def _ratio(values: Floats, others: Floats, counts: Floats) -> Estimate:
+    draws = (counts @ values) / (counts @ others)
+    return estimate(float(values.mean() / others.mean()), draws)
