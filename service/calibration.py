@@ -94,7 +94,8 @@ class Calibration(BaseModel):
       nominal: central probabilities, rising.
       level: what to ask of the distribution so that an interval holds the nominal share of measured
         effects (conformal: quantiles of scores of loci that a fit had not seen).
-      noise_correlation: between measurement errors of ref and alt in one replicate.
+      noise_correlation: {target: between measurement errors of ref and alt in one replicate}; of
+        other targets it is taken to be 0.
       assay: what a repeat repeats: kind of assay and its depth.
       assay_sd: SD of the measurement error of an effect in that assay.
       targets: names of the targets whose effects were compared with measured ones.
@@ -113,7 +114,7 @@ class Calibration(BaseModel):
     shape: Shape
     nominal: Levels
     level: Levels
-    noise_correlation: Annotated[StrictFloat, Field(ge=-1, le=1)]
+    noise_correlation: dict[str, Annotated[StrictFloat, Field(ge=-1, le=1)]]
     assay: str
     assay_sd: Positive
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -160,6 +161,12 @@ class Calibration(BaseModel):
         has_passes = strands == self.strands and set(shifts) == set(self.shifts)
         return tuple(has_passes and target in self.targets for target in targets)
 
+    def applied(self, targets: Sequence[str], applies: Sequence[bool]) -> "Applied":
+        """Bring it to the T targets of a model, for those that it applies to."""
+        correlation = [self.noise_correlation.get(target, 0.0) for target in targets]
+        holds = np.array(applies, bool)
+        return Applied(self, holds, np.where(holds, correlation, 0.0))
+
     def miss(self, coverage: float) -> float:
         """Share of the distribution to leave outside, so that measured effects miss 1 - coverage.
 
@@ -177,7 +184,9 @@ class Applied:
     Attributes:
       calibration: of the model.
       targets: (T,) whether each target is one of its.
+      noise_correlation: (T,) of the errors of ref and alt.
     """
 
     calibration: Calibration
     targets: NDArray[np.bool_]
+    noise_correlation: Floats

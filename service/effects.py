@@ -130,8 +130,7 @@ def _aleatoric(sigma: Floats, applied: Applied | None) -> Doubles:
     variance = np.square(sigma, dtype=np.float64).sum(axis=2)
     if applied:
         product = sigma[:, :, 0].astype(np.float64) * sigma[:, :, 1]
-        correlation = np.where(applied.targets, applied.calibration.noise_correlation, 0.0)
-        variance -= 2 * correlation * product
+        variance -= 2 * applied.noise_correlation * product
     sd: Doubles = np.sqrt(np.maximum(variance, 0).mean(axis=(1, 2)))
     return sd
 

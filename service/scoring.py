@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import __version__
-from service.calibration import Applied
 from service.cutting import NOT_NORMALISED, Windows, cut_pairs, cut_variants
 from service.effects import Effects, Floats, effect_distribution
 from service.errors import Status, ValidationError
@@ -188,9 +187,10 @@ class Scorer:
         """
         calibrated = self.calibrated if has_place else self._uncalibrated
         calibration = self.model.calibration
-        applied = Applied(calibration, np.array(calibrated)) if calibration else None
+        targets = self.model.info.targets
+        applied = calibration.applied(targets, calibrated) if calibration else None
         status, forms = windows.status.copy(), windows.normalised.copy()
-        effects = Effects.missing(len(status), len(self.model.info.targets))
+        effects = Effects.missing(len(status), len(targets))
         mu, sigma = predictions.mu, predictions.sigma
         is_sound = np.isfinite(mu) & np.isfinite(sigma) & (sigma > 0)
         sound: NDArray[np.bool_] = np.all(is_sound, axis=(1, 2))

@@ -22,10 +22,11 @@ OF_EXTRAS = {"parquet": {"pyarrow"}}
 # A module imports only from the lines above its own. A new module gets its place here.
 LAYERS = [
     ["errors"],
+    ["entries", "mixture"],
     # core: knows neither HTTP nor the text of a VCF
-    ["sequence", "variants", "assemblies", "fasta", "session", "effects", "pace"],
-    ["ahead", "bgzf", "durable"],
-    ["folder"],
+    ["sequence", "variants", "assemblies", "fasta", "session", "calibration", "pace"],
+    ["ahead", "bgzf", "durable", "effects", "composition"],
+    ["folder", "novelty", "background"],
     ["reference", "registry"],
     ["placement", "reasons"],
     ["windows", "constructs"],

@@ -34,7 +34,7 @@ CALIBRATION = {
     },
     "nominal": [0.5, 0.9],
     "level": [0.4, 0.95],
-    "noise_correlation": 0.2,
+    "noise_correlation": {"K562": 0.2},
     "assay": "by hand",
     "assay_sd": 0.05,
     "targets": ["K562"],

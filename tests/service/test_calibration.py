@@ -42,7 +42,7 @@ def test_is_read_and_what_else_it_says_is_left_alone():
         {"level": [0.5]},
         {"level": [0.5, 0.5]},
         {"level": [0.0, 0.5]},
-        {"noise_correlation": 1.5},
+        {"noise_correlation": {"K562": 1.5}},
         {"assay_sd": 0.0},
         {"assay_sd": math.inf},
         {"assay": None},

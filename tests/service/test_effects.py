@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.calibration import Applied, Calibration
+from service.calibration import Calibration
 from service.effects import Effects, effect_distribution
 from service.errors import ValidationError
 from tests.toy_models import CALIBRATION
@@ -23,7 +23,7 @@ def outputs(rng, n=3, passes=2, members=3, targets=2):
 
 def calibrated(*targets):
     calibration = Calibration.from_card(CALIBRATION, ("K562",))
-    return Applied(calibration, np.array(targets))
+    return calibration.applied(("K562", "HepG2")[: len(targets)], targets)
 
 
 seeds = st.integers(0, 10_000).map(np.random.default_rng)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import __version__
+from service.calibration import Shape
 from service.effects import Effects
 from service.errors import Status, ValidationError
 from service.registry import Registry
@@ -312,6 +313,10 @@ def test_one_strand_and_one_shift_have_no_representation_spread(toy_model):
     assert np.isfinite(effects.sd).all()
 
 
+def fitted_shape():
+    return Shape(**CALIBRATION["shape"])
+
+
 class TestCalibration:
     """A model like the real ones: fitted for K562 and HepG2 with two strands, not for WTC11."""
 
@@ -338,10 +343,15 @@ class TestCalibration:
         one, two = raw.effects, fitted.effects
         np.testing.assert_array_equal(two.effect, one.effect)
         np.testing.assert_array_equal(as_rows(two)[:, :, 2], as_rows(one)[:, :, 2])
-        np.testing.assert_allclose(two.aleatoric[:, :2], 2 * one.aleatoric[:, :2])
-        model = 0.25 * (one.epistemic**2 + one.representation**2)
-        sd = np.sqrt(0.25**2 + model + (2 * one.aleatoric) ** 2)[:, :2]
-        np.testing.assert_allclose(two.sd[:, :2], sd)
+        shape = fitted_shape()
+        for target in (0, 1):
+            true = shape.distribution(one.effect[:, target], one.epistemic[:, target])
+            np.testing.assert_allclose(two.sd[:, target], true.total_sd)
+            repeat = true.widened(CALIBRATION["assay_sd"])
+            np.testing.assert_allclose(two.repeat_sd[:, target], repeat.total_sd)
+        # K562 has a correlation of the errors of both alleles, HepG2 has none.
+        assert two.aleatoric[0, 0] < one.aleatoric[0, 0]
+        assert two.aleatoric[0, 1] == one.aleatoric[0, 1]
 
     @pytest.mark.parametrize(
         "options",

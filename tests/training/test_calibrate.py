@@ -1,5 +1,7 @@
 """Calibration: from a model folder and a release table to a card that the service reads."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ from training import cli
 from training.card import read_card
 from training.datasets.cagi5 import CHALLENGE, reference_path, variants_of
 from training.datasets.sources import file_digest
+from training.evaluation import calibrate as module
 from training.evaluation.challenge import load_release
 from training.evaluation.report import Report
 
@@ -63,6 +66,18 @@ def data_dir(tmp_path_factory, models_dir):
 @pytest.fixture(scope="module")
 def calibrated(models_dir, data_dir):
     """Entry and report, as the command put them into the card."""
+    # Errors of both alleles: two that go together, two that do not.
+    pairs = SimpleNamespace(
+        cell_type="K562",
+        ref=np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]),
+        alt=np.array([[2.0, 4.0, 6.0], [1.0, 0.0, 2.0]]),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "read_pairs", lambda _: {"pool": {module.ALIGNED: pairs}})
+        return _calibrated(models_dir, data_dir)
+
+
+def _calibrated(models_dir, data_dir):
     arguments = ["calibrate", "sum", "--data", str(data_dir), "--models", str(models_dir)]
     done = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
@@ -81,6 +96,9 @@ def test_the_entry_says_what_was_fitted_and_the_service_takes_it(calibrated, dat
     assert {key: entry[key] for key in expected} == expected
     assert entry["data_sha256"] == file_digest(data_dir / "cagi5" / "release.tsv")
     assert "release" in entry["data"]
+    # Covariances 2 and 0.5, variances 1 and 1, 4 and 1.
+    assert entry["noise_correlation"] == {"K562": pytest.approx(2.5 / np.sqrt(2 * 5))}
+    assert entry["assay_sd"] == pytest.approx(0.02)
 
 
 def test_each_element_is_read_from_its_target_before_any_calibration(calibrated):

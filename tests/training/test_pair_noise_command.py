@@ -17,11 +17,11 @@ from training import folder as folder_module
 from training.card import read_card
 from training.datasets.sources import SUMS, DataError
 from training.datasets.table import table_digest
-from training.evaluation.pair_noise_command import KEY, noise
 from training.evaluation.pair_noise_data import POOLS, REFERENCE, VARIANT
 from training.evaluation.pair_noise_report import SEEN, UNSEEN
 from training.evaluation.pair_noise_tables import CORRELATION, DIFFERENCE, SPREAD, TWICE
 from training.evaluation.report import Report
+from training.pair_noise_command import KEY, noise
 
 LOCI = 90
 app = typer.Typer(pretty_exceptions_enable=False)

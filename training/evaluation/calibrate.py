@@ -7,7 +7,7 @@ measured differences, and judged on loci that the fit has not seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from service.scoring import Scorer, ScoringOptions
 from training.datasets.cagi5 import RELEASE, locate_cagi5, locus_of, reference_path
 from training.evaluation.challenge import load_release, measurement_errors
 from training.evaluation.metrics import Floats
+from training.evaluation.pair_noise import Moments
+from training.evaluation.pair_noise_data import ALIGNED, read_pairs
 from training.evaluation.predictions import NOMINAL, Predictions, predict
 from training.evaluation.report import Cell, Report, Table, rows_of
 from training.evaluation.shape import NOMINAL as STORED
@@ -36,7 +38,6 @@ from training.evaluation.shape import (
 
 OPTIONS = ScoringOptions(strands=2, shifts=(0,))
 """The passes that the distribution is fitted for: those of the service's default."""
-NOISE_CORRELATION = 0.0
 
 
 def evidence_of(predicted: Predictions, table: pd.DataFrame, data_dir: Path) -> Evidence:
@@ -56,6 +57,28 @@ def evidence_of(predicted: Predictions, table: pd.DataFrame, data_dir: Path) -> 
         error=error.fillna(error.median()).to_numpy(np.float64),
         locus=table["element"].map(locus_of).to_numpy(str),
     ).where(predicted.scored)
+
+
+def noise_correlations(cell_of: Mapping[str, str], data_dir: Path) -> dict[str, float]:
+    """Correlation of the errors of ref and alt in one replicate, where pairs were measured.
+
+    Args:
+      cell_of: {target: cell type}.
+      data_dir: folder of the measured tables, mpra/ among them.
+
+    Returns:
+      {target: correlation} of the targets whose cell type has pairs; an episomal assay measured
+      them, whatever the assay of the target.
+    """
+    found = {
+        pairs[ALIGNED].cell_type: Moments.of(pairs[ALIGNED].ref, pairs[ALIGNED].alt)
+        for pairs in read_pairs(data_dir).values()
+    }
+    return {
+        target: float(found[cell].rho(np.ones((1, found[cell].ref.size)))[0])
+        for target, cell in cell_of.items()
+        if cell in found
+    }
 
 
 def as_exported(predicted: Predictions) -> Mixture:
@@ -93,7 +116,9 @@ def calibrate(
         "shape": fit_shape(evidence).model_dump(),
         "nominal": list(STORED),
         "level": list(conformal_levels(scores, evidence.weight)),
-        "noise_correlation": NOISE_CORRELATION,
+        "noise_correlation": noise_correlations(
+            {target["name"]: target["cell_type"] for target in model.card["targets"]}, data_dir
+        ),
         "assay": "saturation mutagenesis MPRA (Kircher et al. 2019) at its median depth, "
         f"{barcodes:.0f} barcodes a variant",
         "assay_sd": float(np.median(evidence.error)),

@@ -23,10 +23,9 @@ from training.evaluation.metrics import Floats
 NOMINAL = (0.05, *(n / 10 for n in range(1, 9)), 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 """Central probabilities whose levels are stored."""
 _RIDGE = 1e-3
-"""On what weight and SDs owe to one SD of a feature: one that says nothing would drift along a flat
-valley."""
+"""On what weight and SDs owe to one SD of a feature, so that none drifts along a flat valley."""
 _TOLERANCE = 1e-8
-"""Relative, of the mean log-likelihood: a hundredth of what one measurement in 10,000 adds to it."""
+"""Relative, of the mean log-likelihood: far below what one measurement of 10,000 adds to it."""
 _STARTS = ((1.0, 2.0, 0.2, 1.0, -1.0), (0.3, 3.0, 0.1, 2.0, -2.0), (1.0, 1.0, 0.3, 3.0, 0.0))
 """Slopes, SDs in units of the typical deviation, and log-odds of the wide component."""
 
