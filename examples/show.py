@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 STATUS = "VARSIGMA_STATUS"
+NOVEL_AS = "VARSIGMA_NOVEL_AS"
 EFFECT = "_EFFECT"
 WIDTH = 150  # where nobody looks at a terminal
 
@@ -45,6 +46,7 @@ def rows(vcf: pysam.VariantFile, prefixes: list[str]) -> Iterator[list[str]]:
                 f"{record.chrom}:{record.pos:,}",
                 f"{record.ref} > {shortened(alt)}",
                 info[STATUS][index],
+                "" if info[NOVEL_AS][index] == "." else info[NOVEL_AS][index],
             ]
             for prefix in prefixes:
                 fields = (f"{prefix}_{name}" for name in ("EFFECT", "LOWER", "UPPER"))
@@ -61,7 +63,7 @@ def main() -> None:
     table = Table(box=None)
     with pysam.VariantFile(sys.argv[1]) as vcf:
         names = targets(vcf.header)
-        for column in ("id", "position", "ref > alt", "status"):
+        for column in ("id", "position", "ref > alt", "status", "novel as"):
             table.add_column(column, no_wrap=True, min_width=4)
         for name in names.values():
             table.add_column(name, no_wrap=True, justify="right")
@@ -70,6 +72,7 @@ def main() -> None:
             table.add_row(*(cell.replace("[", r"\[") for cell in cells))
     console.print(table)
     console.print(r"effect of alt against ref, log2(RNA/DNA) \[lower, upper]; research use only")
+    console.print("novel as: in what the sequence is unlike what the model learnt from")
 
 
 if __name__ == "__main__":

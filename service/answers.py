@@ -18,6 +18,7 @@ from service.cutting import NOT_NORMALISED
 from service.effects import Floats
 from service.errors import Status
 from service.fields import EFFECT_FIELDS, numbers
+from service.novelty import ORDINARY
 from service.reasons import reason
 from service.reference import Reference
 from service.saturation import ALTS, Map, Region
@@ -25,6 +26,8 @@ from service.schemas import SequenceBody, SequencePair, VariantBody
 from service.scoring import Scores
 
 _NAMES = tuple(field.name for field in EFFECT_FIELDS)
+MAP_NUMBERS = ("effect", "expected", "sd", "quantile")
+"""Numbers of an effect that a map of a region has."""
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 # A status is worded for variants; of plain sequences, these two mean something narrower.
 _REASONS = {
@@ -61,12 +64,17 @@ class Outcome:
     reason: str | None
     normalised: str | None
     targets: dict[str, dict[str, Any]] | None
+    novelty: float | None = None
+    novel_as: str | None = None
 
 
 def score_outcomes(scores: Scores, targets: Sequence[str]) -> Iterator[Outcome]:
     """Yield the outcome of each input."""
     rows = numbers(scores.effects).tolist()
-    for status, form, row in zip(scores.status, scores.normalised, rows, strict=True):
+    novel = zip(scores.novelty.tolist(), scores.novel_as.tolist(), strict=True)
+    for status, form, (p, aspect), row in zip(
+        scores.status, scores.normalised, novel, rows, strict=True
+    ):
         if status is not Status.OK:
             yield Outcome(status, status.reason, None, None)
             continue
@@ -79,7 +87,14 @@ def score_outcomes(scores: Scores, targets: Sequence[str]) -> Iterator[Outcome]:
         }
         for block, calibrated in zip(blocks.values(), scores.calibrated, strict=True):
             block["calibrated"] = calibrated
-        yield Outcome(status, None, None if form == NOT_NORMALISED else form, blocks)
+        yield Outcome(
+            status,
+            None,
+            None if form == NOT_NORMALISED else form,
+            blocks,
+            None if math.isnan(p) else p,
+            None if aspect == ORDINARY else aspect,
+        )
 
 
 def score_results(
@@ -106,6 +121,8 @@ def score_results(
                 "status": outcome.status,
                 "reason": outcome.reason and _reason(item, outcome.status, reference),
                 "normalised": outcome.normalised,
+                "novelty": outcome.novelty,
+                "novel_as": outcome.novel_as,
                 "targets": outcome.targets,
             }
         )
@@ -164,19 +181,26 @@ def region_head(region: Region) -> dict[str, Any]:
     }
 
 
-def map_content(found: Map, targets: Sequence[str], calibrated: Sequence[bool]) -> bytes:
-    """Return the numbers of a map as a JSON object by target."""
+def with_map(head: bytes, found: Map, targets: Sequence[str], calibrated: Sequence[bool]) -> bytes:
+    """Return the head of a saturation answer, a JSON object, with the numbers of its map."""
     blocks = (
-        b'%b:{"effect":%b,"sd":%b,"calibrated":%b}'
+        b'%b:{%b,"calibrated":%b}'
         % (
             encoded(target),
-            _rows(found.effect[..., number]),
-            _rows(found.sd[..., number]),
+            b",".join(
+                b"%b:%b" % (encoded(name), _rows(getattr(found, name)[..., number]))
+                for name in MAP_NUMBERS
+            ),
             encoded(is_calibrated),
         )
         for number, (target, is_calibrated) in enumerate(zip(targets, calibrated, strict=True))
     )
-    return b"{%b}" % b",".join(blocks)
+    names = [
+        [None if name == ORDINARY else name for name in row] for row in found.novel_as.tolist()
+    ]
+    head = with_key(head, "novelty", _rows(found.novelty))
+    head = with_key(head, "novel_as", encoded(names))
+    return with_key(head, "targets", b"{%b}" % b",".join(blocks))
 
 
 def with_key(head: bytes, key: str, value: bytes) -> bytes:

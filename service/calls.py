@@ -11,18 +11,15 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar
 
-import numpy as np
-
 from service.activity import activities, sequence_windows
 from service.answers import (
     encoded,
     joined,
-    map_content,
     region_head,
     score_outcomes,
     score_results,
     sequence_results,
-    with_key,
+    with_map,
 )
 from service.batcher import Lane
 from service.cutting import Windows
@@ -196,12 +193,8 @@ async def saturation(
             maps = [found async for found in parts]
 
     def answer() -> bytes:
-        whole = Map(
-            np.concatenate([found.effect for found in maps]),
-            np.concatenate([found.sd for found in maps]),
-        )
-        content = map_content(whole, setup.targets, setup.scorer.calibrated)
-        return with_key(_region_head(setup, region), "targets", content)
+        head = _region_head(setup, region)
+        return with_map(head, Map.joined(maps), setup.targets, setup.scorer.calibrated)
 
     return await engine.offload(answer)
 
@@ -224,8 +217,8 @@ async def saturation_lines(
         found = await _map(engine, setup, deadline, part)
 
         def answer() -> bytes:
-            content = map_content(found, setup.targets, setup.scorer.calibrated)
-            return with_key(encoded(region_head(part)), "targets", content) + b"\n"
+            head = encoded(region_head(part))
+            return with_map(head, found, setup.targets, setup.scorer.calibrated) + b"\n"
 
         return await engine.offload(answer)
 
@@ -365,9 +358,7 @@ async def _map(engine: Engine, setup: Setup, deadline: float | None, region: Reg
     with _own_files():
         windows = await engine.offload(lambda: setup.scorer.cut(region.variants()))
     found = await setup.batcher.predict(windows.sequences, lane=Lane.BATCH, deadline=deadline)
-    return await engine.offload(
-        lambda: effect_map(region, setup.scorer.combine(windows, found).effects)
-    )
+    return await engine.offload(lambda: effect_map(region, setup.scorer.combine(windows, found)))
 
 
 # --- parts ---------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ class Effects:
         one pass.
       aleatoric: SD that sigma of the two alleles gives their difference: label noise of one
         measurement in the assay of the target, and what the model cannot explain.
+      quantile: -1 to 1, rank of the size of `effect` among random single-base changes of the same
+        model, with the sign of `effect`; NaN where they were scored otherwise, or not at all.
     """
 
     effect: Doubles
@@ -50,6 +52,7 @@ class Effects:
     epistemic: Doubles
     representation: Doubles
     aleatoric: Doubles
+    quantile: Doubles
 
     @classmethod
     def missing(cls, n: int, n_targets: int) -> Self:
@@ -80,6 +83,9 @@ def effect_distribution(
         noise and model error; the card's sigma_source says what it was learnt from.
       coverage: probability inside (lower, upper), between 0 and 1.
       applied: the calibration and its targets, None for none.
+
+    Returns:
+      The distributions; their `quantile`, which needs a background, is NaN.
 
     Raises:
       ValidationError: coverage outside (0, 1).
@@ -122,6 +128,7 @@ def effect_distribution(
         epistemic=epistemic,
         representation=representation,
         aleatoric=aleatoric,
+        quantile=np.full_like(effect, np.nan),
     )
 
 

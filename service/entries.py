@@ -1,6 +1,9 @@
 """Entries of a model's card: JSON -> a checked value, or an error that names the key at fault."""
 
-from typing import TypeVar
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
@@ -34,3 +37,9 @@ def read_entry(kind: type[_Kind], key: str, value: object) -> _Kind:
         problem = error.errors(include_url=False)[0]
         where = ".".join((key, *map(str, problem["loc"])))
         raise ModelContractError(f"{where}: {problem['msg']}") from error
+
+
+def digest_of(value: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of JSON types, whatever their order."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from service.effects import Effects
 from service.errors import Status
+from service.novelty import LEVEL
+from service.scoring import Scores
 
 MISSING = "."
 UNSPECIFIED = "unspecified"
 NONE = "none"
+_MISSING = MISSING.encode()
 STATUS_TEXT = {status: status.value.encode() for status in Status}
 
 # Which numbers of a row are known, as packed bits, and those numbers.
@@ -73,7 +76,32 @@ EFFECT_FIELDS = (
         " measurement in the target's assay and what the model cannot explain)",
         is_scaled=True,
     ),
+    EffectField(
+        "quantile",
+        "Rank of effect among random single-base changes of the same model, signed, in (-1, 1): its"
+        " sign times the share of them that are smaller in size",
+    ),
 )
+VARIANT_COLUMNS = ("status", "normalised", "novelty", "novel_as")
+"""What is said of a variant once, whatever the targets."""
+NOVELTY_MEANING = (
+    "p-value of the sequence of the alleles: how often one of the kind that the model learnt from"
+    " is as unusual"
+)
+NOVEL_AS_MEANING = f"In what that sequence is unusual, where its novelty is below {LEVEL:g}"
+
+
+def variant_texts(scores: Scores) -> list[tuple[bytes, bytes, bytes, bytes]]:
+    """Return the `VARIANT_COLUMNS` of each of N variants; novelty has 6 significant digits."""
+    return list(
+        zip(
+            [STATUS_TEXT[status] for status in scores.status],
+            [form.encode() for form in scores.normalised],
+            [b"%.6g" % p if p == p else _MISSING for p in scores.novelty.tolist()],  # noqa: PLR0124
+            np.char.encode(scores.novel_as, "ascii").tolist(),
+            strict=True,
+        )
+    )
 
 
 def numbers(effects: Effects) -> NDArray[np.float64]:
@@ -121,7 +149,7 @@ class RowTemplates:
         """Return the template for a mask of `known_rows`; numbers have 6 significant digits."""
         bits = np.unpackbits(np.frombuffer(mask, np.uint8), count=len(self._heads)).tolist()
         numbers = (
-            head + (b"%.6g" if is_known else MISSING.encode())
+            head + (b"%.6g" if is_known else _MISSING)
             for head, is_known in zip(self._heads, bits, strict=True)
         )
         return b"".join((self._before, *numbers, self._after))
@@ -151,4 +179,6 @@ def _fact(value: object) -> str:
         return " ".join(f"{key}={_fact(part)}" for key, part in value.items())
     if isinstance(value, list | tuple):
         return ",".join(map(_fact, value)) or NONE
+    if value is None:
+        return NONE
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -17,6 +17,7 @@ from service.errors import InputFileError
 from service.folder import Frozen
 from service.job import Job
 from service.output import OutputFormat
+from service.registry import ENTRIES
 from service.scoring import Scorer
 from service.stages import CHUNK_ALTS, CHUNK_BYTES
 
@@ -149,6 +150,7 @@ _MEANING = {
     "code_sha256": "the code of varsigma",
     "provenance.model_sha256": "the model",
     "provenance.reference_sha256": "the reference",
+    **{f"provenance.card_sha256.{key}": f"the {key} on the model's card" for key in ENTRIES},
 }
 
 

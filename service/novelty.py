@@ -49,6 +49,9 @@ class Aspect(StrEnum):
 
 
 ASPECTS = tuple(Aspect)
+NAMES: NDArray[np.str_] = np.array([aspect.value for aspect in ASPECTS])
+ORDINARY = "."
+"""In what a window is novel that is not."""
 
 
 class Tail(Entry):
@@ -147,6 +150,29 @@ class NoveltyScores:
         """Say for each of N whether p is below the level: not what the network was made for."""
         return self.p < level
 
+    def novel_as(self) -> NDArray[np.str_]:
+        """(N,) names of the aspects of what is novel, `ORDINARY` for the others."""
+        return np.where(self.is_novel(), NAMES[self.aspect], ORDINARY)
+
+    def of_variants(self, windows: NDArray[np.intp]) -> "NoveltyScores":
+        """Sum these scores up over the windows of variants.
+
+        Args:
+          windows: (N, P, A) places of windows among these; axis 2 are the alleles of a pass, each
+            as often as it is anchored.
+
+        Returns:
+          Of N variants: of each pass the most unusual window, and the mean of that over passes;
+          `aspect` is that of the most unusual window of all.
+        """
+        n, passes, alleles = windows.shape
+        scores = self.score[windows]
+        most = scores.reshape(n, passes * alleles).argmax(axis=1)
+        return NoveltyScores(
+            p=10.0 ** -scores.max(axis=2).mean(axis=1),
+            aspect=self.aspect[windows.reshape(n, passes * alleles)[np.arange(n), most]],
+        )
+
 
 class Novelty:
     """Compares windows with training inserts; threads may share it.
@@ -229,15 +255,9 @@ class Novelty:
         Returns:
           Of N variants; `aspect` is that of their most unusual window.
         """
-        n, passes, alleles, width = windows.shape
+        *of_variants, width = windows.shape
         each = self.score(windows.reshape(-1, width))
-        scores = each.score.reshape(n, passes, alleles)
-        of_variant = n, passes * alleles
-        most = scores.reshape(of_variant).argmax(axis=1)
-        return NoveltyScores(
-            p=10.0 ** -scores.max(axis=2).mean(axis=1),
-            aspect=each.aspect.reshape(of_variant)[np.arange(n), most],
-        )
+        return each.of_variants(np.arange(len(each.p)).reshape(of_variants))
 
     def _damped(self, aspect: Aspect, values: Floats, evidence: Floats) -> Floats:
         middle = self._middle[aspect]

@@ -56,6 +56,7 @@ def write_parquet(path: Path, shards: Iterable[bytes], provenance: Mapping[str, 
     types = dict.fromkeys(FIXED_COLUMNS, pa.string()) | {
         "pos": pa.int64(),
         "alt_index": pa.int32(),
+        "novelty": pa.float64(),
     }
     types |= dict.fromkeys(number_columns(provenance["targets"]), pa.float64())
     metadata = {METADATA_KEY: json.dumps(dict(provenance)).encode()}

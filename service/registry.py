@@ -11,8 +11,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from service.background import Background
 from service.calibration import Calibration
+from service.entries import digest_of
 from service.errors import ModelContractError, ModelNotFoundError
+from service.novelty import Novelty
 from service.sequence import BASES, Codes
 from service.session import ORT_ERRORS, Device, first_line, gpu_of, open_session, run_bound
 
@@ -28,6 +31,9 @@ CARD_KEYS = METADATA_KEYS | {
     "calibration", "intended_use", "licence", "limits", "members", "metrics", "model_sha256",
     "schema_version", "seeds", "summary", "training_data",
 }  # fmt: skip
+
+ENTRIES = ("calibration", "novelty", "background")
+"""Keys of what a card adds to scores; cards of models that nobody looked into lack the last two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,10 @@ class Model:
       info: what it is.
       card: its card.json.
       calibration: how its effects become calibrated, None if they are not.
+      novelty: how unlike its training inserts a window is, None if nobody has looked.
+      background: effects of random variants on it, None if nobody has scored them.
+      entry_digests: SHA-256 of these three entries of the card, which are part of every score, as
+        canonical JSON; None for one that is not there.
     """
 
     def __init__(
@@ -73,6 +83,13 @@ class Model:
         self.info = info
         self.card = card
         self.calibration = Calibration.from_card(card["calibration"], info.targets)
+        # Cards that were written before there were such entries lack the keys.
+        self.novelty = Novelty.from_card(card.get("novelty"), info.window)
+        self.background = Background.from_card(card.get("background"), info.targets)
+        entries = {key: card.get(key) for key in ENTRIES}
+        self.entry_digests = {
+            key: None if entry is None else digest_of(entry) for key, entry in entries.items()
+        }
         self._session = session
         self._gpu = gpu_of(session)
 

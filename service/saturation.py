@@ -1,17 +1,23 @@
 """A region of the genome -> the effect of every single-base change in it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from service.effects import Effects, Floats
+from service.effects import Floats
 from service.errors import ValidationError
+from service.novelty import ORDINARY
 from service.reference import Reference
+from service.scoring import Scores
 from service.sequence import BASES, UNKNOWN, Codes, decode
 from service.variants import Variant
 
 ALTS = BASES[:UNKNOWN]
+
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,9 @@ class Region:
             if alt != ref
         ]
 
-    def spread(self, values: Floats) -> Floats:
-        """Put one number per change and target, (V, T), in its place: (L, 4, T), NaN elsewhere."""
-        table = np.full((len(self.codes), len(ALTS), values.shape[1]), np.nan)
+    def spread(self, values: NDArray[_Kind], missing: float | str = np.nan) -> NDArray[_Kind]:
+        """Put what there is of each change, (V, ...), in its place: (L, 4, ...)."""
+        table = np.full((len(self.codes), len(ALTS), *values.shape[1:]), missing, values.dtype)
         codes = self.codes[:, None]
         table[(codes != np.arange(len(ALTS))) & (codes != UNKNOWN)] = values
         return table
@@ -58,14 +64,32 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """Effects of all changes of a region of L bases, each attribute (L, 4, T), log2 units.
+    """Effects of all changes of a region of L bases; axis 1 is the alternative base, ACGT.
 
-    Axis 1 is the alternative base, ACGT; NaN for the reference's own base, at N, and where the
-    model returned no number.
+    Nothing stands for the reference's own base, at N, and where the model returned no number: NaN,
+    or `.` for a name.
+
+    Attributes:
+      effect: (L, 4, T) log2 units, as all that is an attribute of `Effects`.
+      expected: (L, 4, T).
+      sd: (L, 4, T).
+      quantile: (L, 4, T).
+      novelty: (L, 4), as in `Scores`.
+      novel_as: (L, 4).
     """
 
     effect: Floats
+    expected: Floats
     sd: Floats
+    quantile: Floats
+    novelty: Floats
+    novel_as: NDArray[np.str_]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Map"]) -> Self:
+        """Put the maps of parts of a region behind each other."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def read_region(reference: Reference, contig: str, start: int, end: int) -> Region:
@@ -91,6 +115,14 @@ def read_region(reference: Reference, contig: str, start: int, end: int) -> Regi
     return Region(name, start, reference.codes(name, start, end))
 
 
-def effect_map(region: Region, effects: Effects) -> Map:
-    """Arrange the effects of `region.variants()`."""
-    return Map(region.spread(effects.effect), region.spread(effects.sd))
+def effect_map(region: Region, scores: Scores) -> Map:
+    """Arrange the scores of `region.variants()`."""
+    effects = scores.effects
+    return Map(
+        effect=region.spread(effects.effect),
+        expected=region.spread(effects.expected),
+        sd=region.spread(effects.sd),
+        quantile=region.spread(effects.quantile),
+        novelty=region.spread(scores.novelty),
+        novel_as=region.spread(scores.novel_as, ORDINARY),
+    )

@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 
 from service.calibration import Calibration
 from service.errors import Status
-from service.fields import EFFECT_FIELDS
+from service.fields import EFFECT_FIELDS, NOVEL_AS_MEANING, NOVELTY_MEANING
+from service.novelty import Aspect
 from service.scoring import ScoringOptions
 from service.variants import MAX_POS, Variant
 
@@ -19,6 +20,7 @@ _CALIBRATED = (
     " what a repeat would measure; never for sequence pairs, nor with other strands or shifts than"
     " in the card's calibration"
 )
+_NO_NOVELTY = "null where there is no score, or the model's card has no such entry"
 
 Contig = Annotated[str, Field(min_length=1, max_length=256, examples=["chr1"])]
 ItemId = Annotated[str, Field(max_length=256, description="Returned with the result")]
@@ -137,6 +139,7 @@ class TargetEffect(BaseModel):
     epistemic: Annotated[float | None, _described("epistemic")]
     representation: Annotated[float | None, _described("representation")]
     aleatoric: Annotated[float | None, _described("aleatoric")]
+    quantile: Annotated[float | None, _described("quantile")]
     calibrated: Annotated[bool, Field(description=_CALIBRATED)]
 
 
@@ -154,6 +157,8 @@ class ScoredItem(BaseModel):
             " every spelling of one change; null for sequence pairs and where there is no score"
         ),
     ]
+    novelty: Annotated[float | None, Field(description=f"{NOVELTY_MEANING}; {_NO_NOVELTY}")]
+    novel_as: Annotated[Aspect | None, Field(description=f"{NOVEL_AS_MEANING}; else null")]
     targets: Annotated[
         dict[str, TargetEffect] | None,
         Field(description="Numbers by target; null where the input could not be scored"),
@@ -253,10 +258,12 @@ Rows = Annotated[
 
 
 class TargetMap(BaseModel):
-    """Effects of all changes on one target, log2(RNA/DNA)."""
+    """Effects of all changes on one target, log2(RNA/DNA), as in the target of a score."""
 
     effect: Rows
+    expected: Rows
     sd: Rows
+    quantile: Rows
     calibrated: Annotated[bool, Field(description=_CALIBRATED)]
 
 
@@ -269,6 +276,14 @@ class SaturationResponse(BaseModel):
     end: int
     sequence: Annotated[str, Field(description="Bases of the reference, upper case")]
     alts: Annotated[str, Field(description="Order of the bases in a row")]
+    novelty: Annotated[
+        list[list[float | None]],
+        Field(description=f"By position and base: {NOVELTY_MEANING}; {_NO_NOVELTY}"),
+    ]
+    novel_as: Annotated[
+        list[list[Aspect | None]],
+        Field(description=f"By position and base: {NOVEL_AS_MEANING}; else null"),
+    ]
     targets: dict[str, TargetMap]
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from service import __version__
 from service.cutting import NOT_NORMALISED, Windows, cut_pairs, cut_variants
-from service.effects import Effects, Floats, effect_distribution
+from service.effects import Doubles, Effects, Floats, effect_distribution
 from service.errors import Status, ValidationError
+from service.novelty import NAMES, ORDINARY
 from service.reference import Reference
 from service.registry import CONTRACT_VERSION, Model
 from service.session import CUDA, RUNTIME_VERSION
@@ -73,12 +74,17 @@ class Scores:
       calibrated: T answers: whether measured variant effects set the widths of this target.
       normalised: N normal forms `pos:ref:alt`, pos 1-based, left-aligned and parsimonious; `.`
         where the status is not OK, and for pairs.
+      novelty: (N,) share of training inserts at least as unusual as the windows, in (0, 1]; NaN
+        where the status is not OK, and for a model whose card does not tell.
+      novel_as: (N,) name of the `Aspect` in which they are, `.` where they are not.
     """
 
     status: list[Status]
     effects: Effects
     calibrated: tuple[bool, ...]
     normalised: list[str]
+    novelty: Doubles
+    novel_as: NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,9 @@ class Scorer:
       calibrated: T answers: whether the model's calibration holds for variants scored with these
         options on this target. It was fitted on single-base changes of a genome: widths of longer
         ones are computed alike, unchecked; pairs of sequences are never calibrated.
+      is_ranked: whether effects of variants get their quantile among random ones: the model's
+        background was scored with the passes of these options. Pairs never do: they may be short
+        and lie between N, or differ in everything.
     """
 
     def __init__(
@@ -123,6 +132,11 @@ class Scorer:
             else model.calibration.applies_to(
                 model.info.targets, self.options.strands, self.options.shifts
             )
+        )
+        self.is_ranked = (
+            model.background is not None
+            and reference is not None
+            and model.background.applies_to(self.options.strands, self.options.shifts)
         )
         for way in self._passes:
             variant_index(model.info.window, way)
@@ -183,7 +197,8 @@ class Scorer:
         Args:
           windows: of N variants or pairs.
           predictions: for their sequences.
-          has_place: whether they are variants on the reference, which a calibration may hold for.
+          has_place: whether they are variants on the reference, which a calibration and a
+            background may hold for.
         """
         calibrated = self.calibrated if has_place else self._uncalibrated
         calibration = self.model.calibration
@@ -191,6 +206,9 @@ class Scorer:
         applied = calibration.applied(targets, calibrated) if calibration else None
         status, forms = windows.status.copy(), windows.normalised.copy()
         effects = Effects.missing(len(status), len(targets))
+        novelty = np.full(len(status), np.nan)
+        novel_as = np.full(len(status), ORDINARY, NAMES.dtype)
+        each = self.model.novelty.score(windows.sequences) if self.model.novelty else None
         mu, sigma = predictions.mu, predictions.sigma
         is_sound = np.isfinite(mu) & np.isfinite(sigma) & (sigma > 0)
         sound: NDArray[np.bool_] = np.all(is_sound, axis=(1, 2))
@@ -200,8 +218,15 @@ class Scorer:
                 status[row], forms[row] = Status.MODEL_NAN, NOT_NORMALISED
             index = group.index[usable]
             part = effect_distribution(mu[index], sigma[index], self.options.coverage, applied)
-            effects.put(group.rows[usable], part)
-        return Scores(status, effects, calibrated, forms)
+            rows = group.rows[usable]
+            effects.put(rows, part)
+            if each is not None:
+                n_passes, n_ways = len(self._passes), index.shape[1]
+                found = each.of_variants(index.reshape(len(rows), n_passes, 2 * n_ways // n_passes))
+                novelty[rows], novel_as[rows] = found.p, found.novel_as()
+        if self.model.background and self.is_ranked and has_place:
+            effects.quantile[:] = self.model.background.ranks(effects.effect, targets).quantile
+        return Scores(status, effects, calibrated, forms, novelty, novel_as)
 
     def provenance(self, scores: Scores | None = None) -> dict[str, Any]:
         """Return what is needed to get scores again, as JSON types; by default, of variants."""
@@ -216,6 +241,7 @@ class Scorer:
             "recipe": info.recipe,
             "fingerprint": info.fingerprint,
             "data_digest": info.data_digest,
+            "card_sha256": dict(self.model.entry_digests),
             "targets": list(info.targets),
             "members": info.members,
             "units": info.units,
@@ -261,4 +287,6 @@ def _joined(parts: Sequence[Scores]) -> Scores:
         Effects(*effects),
         parts[0].calibrated,
         [form for part in parts for form in part.normalised],
+        np.concatenate([part.novelty for part in parts]),
+        np.concatenate([part.novel_as for part in parts]),
     )

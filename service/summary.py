@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.errors import Status
+from service.novelty import LEVEL
 from service.session import CUDA
 from service.tables import MALFORMED
 from service.tally import EXAMPLES, Tally
@@ -77,6 +78,7 @@ class Summary:
             "n_records": tally.n_records,
             "n_alts": tally.n_alts,
             "n_scored": tally.n_scored,
+            "n_novel": tally.n_novel,
             "n_malformed": tally.n_malformed,
             "counts": {status.value: tally.counts[status] for status in Status},
             "problems": [{"line": number, "problem": text} for number, text in tally.problems],
@@ -151,5 +153,11 @@ class Summary:
             ),
             soft_wrap=True,
         )
+        if tally.n_novel:
+            console.print(
+                f"{tally.n_novel:,} of {tally.n_scored:,} scored ALTs lie in sequence unlike what"
+                f" the model learnt from (novelty < {LEVEL:g})",
+                soft_wrap=True,
+            )
         for warning in self.warnings(mismatch_share):
             console.print(f"warning: {escape(warning)}", style="yellow", soft_wrap=True)

@@ -6,26 +6,27 @@ from typing import Any
 from service.fields import (
     EFFECT_FIELDS,
     MISSING,
-    STATUS_TEXT,
+    VARIANT_COLUMNS,
     RowTemplates,
     known_rows,
     provenance_items,
+    variant_texts,
 )
 from service.records import Header, Passed, Record
 from service.scoring import Scores
 
 COPIED_COLUMNS = ("contig", "pos", "id", "ref", "alt")  # the first five of a VCF
-FIXED_COLUMNS = (*COPIED_COLUMNS, "alt_index", "status", "normalised")
+FIXED_COLUMNS = (*COPIED_COLUMNS, "alt_index", *VARIANT_COLUMNS)
 MALFORMED = "malformed_record"
 
 _N_COPIED = len(COPIED_COLUMNS)
 _MISSING = MISSING.encode()
-# contig, pos, id and ref in one; alt, alt_index, status, normalised
-_BEFORE = b"%b\t%b\t%d\t%b\t%b"
+# contig, pos, id and ref in one; alt, alt_index; what is said once
+_BEFORE = b"\t".join([b"%b", b"%b", b"%d", *[b"%b"] * len(VARIANT_COLUMNS)])
 
 
 def number_columns(targets: Sequence[str]) -> list[str]:
-    """Return the names of the T x 8 columns of numbers, which follow the fixed columns."""
+    """Return the names of the T x F columns of numbers, which follow the fixed columns."""
     return [f"{target}_{field.name}" for target in targets for field in EFFECT_FIELDS]
 
 
@@ -62,8 +63,7 @@ class TsvEncoder:
           scores: of those N.
         """
         rows = known_rows(scores.effects)
-        statuses = [STATUS_TEXT[status] for status in scores.status]
-        forms = [form.encode() for form in scores.normalised]
+        texts = variant_texts(scores)
         template_of = self._rows.template
         encoded: list[bytes] = []
         row = 0
@@ -74,7 +74,7 @@ class TsvEncoder:
             copied, alts = copied_columns(line)
             for index, alt in enumerate(alts, 1):
                 mask, known = rows[row]
-                fixed = (copied, alt, index, statuses[row], forms[row])
+                fixed = (copied, alt, index, *texts[row])
                 encoded.append(template_of(mask) % (*fixed, *known))
                 row += 1
         return one_line_each(b"".join(encoded))
@@ -82,7 +82,8 @@ class TsvEncoder:
     def _malformed(self, line: Passed) -> bytes:
         if line.problem is None:
             return b""
-        empty = [_MISSING] * (1 + len(self._columns))
+        # Beside its status there is nothing to say of it.
+        empty = [_MISSING] * (len(VARIANT_COLUMNS) - 1 + len(self._columns))
         return b"\t".join((*malformed_columns(line), b"0", MALFORMED.encode(), *empty)) + b"\n"
 
 

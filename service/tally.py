@@ -4,8 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from service.assemblies import ADVICE
 from service.errors import Status, WrongAssemblyError
+from service.novelty import ORDINARY
 from service.records import Passed, Record
 from service.scoring import Scores
 
@@ -25,6 +28,7 @@ class Tally:
       n_records: records, the malformed ones not among them.
       n_malformed: lines that are no valid record.
       counts: ALTs per status; a record without ALT counts once.
+      n_novel: scored ALTs whose sequence is unlike what the model learnt from.
       problems: the first few malformed lines: line number (1-based) and what is wrong.
       unknown_contigs: the first few names that the reference does not have.
     """
@@ -35,6 +39,7 @@ class Tally:
     counts: Counter[Status] = field(default_factory=Counter)
     problems: list[tuple[int, str]] = field(default_factory=list)
     unknown_contigs: list[str] = field(default_factory=list)
+    n_novel: int = 0
 
     def add_chunk(self, lines: Sequence[Record | Passed], scores: Scores) -> None:
         """Count lines with N ALTs together, and the scores of those."""
@@ -45,6 +50,7 @@ class Tally:
         self.n_malformed += len(malformed)
         self.problems = [*self.problems, *malformed][:EXAMPLES]
         self.counts.update(scores.status)
+        self.n_novel += int(np.count_nonzero(scores.novel_as != ORDINARY))
         if Status.UNKNOWN_CONTIG in scores.status:
             self._add_unknown(lines, scores.status)
 
@@ -77,6 +83,7 @@ class Tally:
             counts=self.counts + other.counts,
             problems=[*self.problems, *later][:EXAMPLES],
             unknown_contigs=_first([*self.unknown_contigs, *other.unknown_contigs]),
+            n_novel=self.n_novel + other.n_novel,
         )
 
     @property

@@ -13,22 +13,27 @@ from service.errors import ModelContractError, Status
 from service.fields import (
     EFFECT_FIELDS,
     MISSING,
-    STATUS_TEXT,
+    NOVEL_AS_MEANING,
+    NOVELTY_MEANING,
     KnownRow,
     RowTemplates,
     interval_text,
     known_rows,
     provenance_items,
+    variant_texts,
 )
+from service.novelty import ASPECTS
 from service.records import CONTIG_LINE, PREFIX, Header, Passed, Record
 from service.scoring import Scores
 
 STATUS_KEY = f"{PREFIX}STATUS"
 NORM_KEY = f"{PREFIX}NORM"
+NOVELTY_KEY = f"{PREFIX}NOVELTY"
+NOVEL_AS_KEY = f"{PREFIX}NOVEL_AS"
 
 _OURS = PREFIX.encode()
 # A record: what stands before INFO, what is kept of INFO, our fields, what stands after INFO.
-_BEFORE = f"%b%b{STATUS_KEY}=%b;{NORM_KEY}=%b".encode()
+_BEFORE = f"%b%b{STATUS_KEY}=%b;{NORM_KEY}=%b;{NOVELTY_KEY}=%b;{NOVEL_AS_KEY}=%b".encode()
 _AFTER = b"%b"
 _OF_SEVERAL = _BEFORE + b"%b" + _AFTER
 _NO_INFO = {b"", MISSING.encode()}
@@ -87,6 +92,9 @@ class VcfEncoder:
         yield _declaration(
             NORM_KEY, "String", "Each ALT as pos:ref:alt, left-aligned and parsimonious"
         )
+        yield _declaration(NOVELTY_KEY, "Float", NOVELTY_MEANING)
+        aspects = ", ".join(ASPECTS)
+        yield _declaration(NOVEL_AS_KEY, "String", f"{NOVEL_AS_MEANING}: {aspects}")
         calibrated = self._provenance.get("calibrated_targets", ())
         for target in self._targets:
             state = "calibrated" if target in calibrated else "uncalibrated"
@@ -105,10 +113,10 @@ class VcfEncoder:
           scores: of those N.
         """
         rows = known_rows(scores.effects)
-        statuses = [STATUS_TEXT[status] for status in scores.status]
-        forms = [form.encode() for form in scores.normalised]
+        texts = variant_texts(scores)
         template_of = self._of_one.template
         numbers: tuple[float | bytes, ...]
+        once: tuple[bytes, ...]
         encoded: list[bytes] = []
         first = 0
         for line in lines:
@@ -119,12 +127,13 @@ class VcfEncoder:
             last = first + len(variants)
             if last == first + 1:
                 mask, numbers = rows[first]
-                template, status, form = template_of(mask), statuses[first], forms[first]
+                template, once = template_of(mask), texts[first]
             else:
                 template, numbers = _OF_SEVERAL, (self._joined(rows[first:last]),)
-                status, form = b",".join(statuses[first:last]), b",".join(forms[first:last])
+                columns = zip(*texts[first:last], strict=True)
+                once = tuple(b",".join(column) for column in columns)
             info = _kept_info(text[start:end])
-            encoded.append(template % (text[:start], info, status, form, *numbers, text[end:]))
+            encoded.append(template % (text[:start], info, *once, *numbers, text[end:]))
             first = last
         return b"".join(encoded)
 

@@ -1,10 +1,10 @@
 """Everything but the model: `varsigma score`, VCF file in to VCF file out, with a trivial model.
 
 `make bench-plumbing` runs it. The model keeps the contract of `models/dh7` (window, members,
-targets) and reads three bases of each window, so that what is measured is reading, cutting,
-combining and writing. The command is the one that users run, with its start-up; the same command
-on a VCF without records says what of that is start-up. Peak memory is that of all its processes
-together, shared pages counted once.
+targets), has the novelty and the background of its card, and reads three bases of each window, so
+that what is measured is reading, cutting, combining and writing. The command is the one that users
+run, with its start-up; the same command on a VCF without records says what of that is start-up.
+Peak memory is that of all its processes together, shared pages counted once.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from service.registry import Registry
 from tests.commands import Broken, varsigma, verdict
 from tests.synthetic import GENOME_MIX, SNVS, Genome, write_vcf
 from tests.toy_models import SumModel, write_model
 
+ROOT = Path(__file__).parents[1]
 ONE_PASS = ("--fast",)
 SIX_PASSES = ("--strands", "2", "--shifts", "0,-10,10")
 
@@ -189,7 +191,9 @@ class Bench:
         self._genome = Genome.random(_BASES)
         self._fasta = self._genome.write(folder / "genome.fa")
         model = PickModel(width=200, targets=("K562", "HepG2", "WTC11"), members=3)
-        write_model(folder / "models", model, name="pick")
+        card = Registry(ROOT / "models").card("dh7")
+        entries = {key: card[key] for key in ("novelty", "background") if key in card}
+        write_model(folder / "models", model, name="pick", card=entries)
         self._start_ups: dict[tuple[str, ...], float] = {}
 
     def run(self, n: int, mix: Mapping[str, float], options: tuple[str, ...]) -> Run:

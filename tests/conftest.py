@@ -13,7 +13,8 @@ from service.reference import Reference
 from service.registry import Model, Registry
 from service.session import has_cuda
 from tests.genomes import CHR1, CHR_M, write_fasta
-from tests.toy_models import SumModel, write_model
+from tests.service.familiar import entry
+from tests.toy_models import BACKGROUND, SumModel, write_model
 
 # The clock of a busy machine is no property of the code.
 settings.register_profile("varsigma", deadline=None)
@@ -73,9 +74,12 @@ def reference(tiny_fasta: Path) -> Iterator[Reference]:
 
 @pytest.fixture(scope="session")
 def toy_models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two models: `sum` (3 members, K562 and HepG2) and `sum_one` (one member, K562); W is 20."""
+    """Two models: `sum` (3 members, K562 and HepG2) and `sum_one` (one member, K562); W is 20.
+
+    The card of `sum` has novelty and background, that of `sum_one` is as cards were before them.
+    """
     folder = tmp_path_factory.mktemp("models")
-    write_model(folder)
+    write_model(folder, card={"novelty": entry(width=20), "background": BACKGROUND})
     write_model(folder, SumModel(members=1, targets=("K562",)), name="sum_one")
     return folder
 

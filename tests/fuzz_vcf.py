@@ -19,6 +19,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,8 +31,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.commands import Broken, varsigma, verdict
+from tests.service.familiar import entry
 from tests.synthetic import EVERY_KIND, Genome, records
-from tests.toy_models import write_model
+from tests.toy_models import BACKGROUND, write_model
 
 if TYPE_CHECKING:
     from service.scoring import Scorer
@@ -136,6 +138,9 @@ def check_line(line: bytes, out: bytes) -> list[Row]:
         if not key.startswith(PREFIX) or len(texts) != len(alts):
             raise Broken(f"{key!r} has {len(texts)} values for {len(alts)} ALTs: {line[:200]!r}")
     statuses = [text.decode() for text in values.pop(PREFIX + b"STATUS")]
+    for status, name in zip(statuses, values.pop(PREFIX + b"NOVEL_AS"), strict=True):
+        if name != b"." and (status != "ok" or not re.fullmatch(b"[a-z_]+", name)):
+            raise Broken(f"{status} and novel as {name!r}: {line[:200]!r}")
     texts_of = [list(texts) for texts in zip(*values.values(), strict=True)]
     for status, texts, alt in zip(statuses, texts_of, alts, strict=True):
         numbers = [text for text in texts if b":" not in text]
@@ -287,7 +292,7 @@ class Stages:
 def prepare(folder: Path) -> tuple[Path, Path]:
     """Write the genome of the fuzzer and a toy model; return the FASTA and the folder of models."""
     fasta, models = GENOME.write(folder / "genome.fa"), folder / "models"
-    write_model(models)
+    write_model(models, card={"novelty": entry(width=20), "background": BACKGROUND})
     return fasta, models
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from service.fields import EFFECT_FIELDS
 from service.reference import Reference
 from service.registry import Registry
 from service.scoring import Scorer
@@ -46,12 +47,10 @@ def test_an_answer_of_nulls_is_a_wrong_answer(alone):
     def answer(change: object = ...) -> Answer:
         targets = {
             name: {
-                field: float(getattr(effects, field)[0, place])
-                for field in ("effect", "sd", "lower", "upper", "p_sign", "epistemic",
-                              "representation", "aleatoric")
+                field.name: float(getattr(effects, field.name)[0, place]) for field in EFFECT_FIELDS
             }
             for place, name in enumerate(alone.shared.info.targets)
-        }  # fmt: skip
+        }
         if change is not ...:
             targets["HepG2"] = dict.fromkeys(targets["HepG2"], change)
         result = {"id": "0", "status": "ok", "targets": targets}

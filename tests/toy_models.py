@@ -48,6 +48,30 @@ CALIBRATION = {
 }
 """A card's calibration for the toy models."""
 
+BACKGROUND = {
+    "version": 1,
+    "levels": [0.01, 0.1, 0.5, 0.9, 0.99],
+    "targets": {
+        "K562": {
+            "effect": [-300.0, -100.0, -5.0, 90.0, 250.0],
+            "magnitude": [1.0, 10.0, 50.0, 200.0, 400.0],
+        },
+        "HepG2": {
+            "effect": [-600.0, -200.0, -10.0, 180.0, 500.0],
+            "magnitude": [2.0, 20.0, 100.0, 400.0, 800.0],
+        },
+    },
+    "strands": 2,
+    "shifts": [0],
+    "variants": "SNV",
+    "scheme": "by hand",
+    "n": 100,
+    "seed": 0,
+    "data": "none",
+    "data_sha256": "0",
+}
+"""A card's background for a toy model of K562 and HepG2."""
+
 
 @dataclass(frozen=True)
 class SumModel:

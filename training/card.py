@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from training.evaluation.metrics import Estimate
 from training.evaluation.report import Cell, Report, Table
@@ -35,6 +35,12 @@ LIMITS = (
     "'K562-matched' is the literature's word for GP1BB, HBB, HBG1 and PKLR: only PKLR was assayed "
     "in K562, the others in HEL 92.1.7, also erythroid.",
 )
+
+FACTS = {
+    "novelty": ("method", "data", "n", "n_windows", "data_sha256"),
+    "background": ("variants", "scheme", "data", "n", "seed", "strands", "shifts", "data_sha256"),
+}
+"""What the page of a model shows of its two large entries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +80,10 @@ class Card:
       metrics: {key: report as JSON}, see `training.evaluation.report.Report`.
       calibration: scales of the effect distribution; None means uncalibrated.
       headline: {name, value} of the one figure that lists of models show; None before validation.
+      novelty: what training inserts look like, see `service.novelty.Familiar`; None before that was
+        fitted.
+      background: effects of random variants, see `service.background.Background`; None before they
+        were scored.
       window: bases of genome that the model takes.
       members: networks in the graph; as many as `seeds`.
     """
@@ -97,6 +107,8 @@ class Card:
     licence: str = "Apache-2.0"
     intended_use: str = INTENDED_USE
     limits: tuple[str, ...] = LIMITS
+    novelty: Mapping[str, Any] | None = None
+    background: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuse members without a seed each.
@@ -108,8 +120,11 @@ class Card:
             raise ValueError(f"{self.name}: {self.members} members but seeds {list(self.seeds)}")
 
     def to_json(self) -> dict[str, Any]:
-        """JSON value of `card.json`."""
-        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        """JSON value of `card.json`; as cards were before them where there is no such entry."""
+        value = asdict(self)
+        absent = {key for key in FACTS if value[key] is None}
+        kept = {key: part for key, part in value.items() if key not in absent}
+        return {"schema_version": SCHEMA_VERSION, **kept}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Card:
@@ -169,6 +184,15 @@ def update_calibration(model_dir: Path, calibration: Mapping[str, Any] | None) -
     write_card(model_dir, replace(card, calibration=calibration, metrics=metrics))
 
 
+def update_entry(
+    model_dir: Path, key: Literal["novelty", "background"], entry: Mapping[str, Any], report: Report
+) -> None:
+    """Put an entry into a card, and the report on it under the same key of its metrics."""
+    value = read_card(model_dir).to_json()
+    metrics = {**value["metrics"], key: report.to_json()}
+    write_card(model_dir, Card.from_json({**value, key: entry, "metrics": metrics}))
+
+
 def update_headline(model_dir: Path, name: str, cell: Cell) -> None:
     """Set the figure that lists of models show, from a cell of a report."""
     value = cell.value if isinstance(cell, Estimate) else cell
@@ -208,6 +232,7 @@ def render_readme(card: Card) -> str:
         f"## Intended use\n\n{card.intended_use}",
         f"## Targets\n\n{targets}",
         f"## Calibration\n\n{_calibration(card)}",
+        f"## Novelty and quantile\n\n{_doubt(card)}",
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
         f"## Training data\n\n{data}",
         "A table whose licence is not stated is cited as published data and not redistributed.",
@@ -246,8 +271,34 @@ def _calibration(card: Card) -> str:
             "Uncalibrated: intervals are the sum of the model's own parts and were not fitted to "
             "measured variant effects."
         )
-    rows = [(name, str(value)) for name, value in card.calibration.items()]
-    return _table(("scale", "value"), rows)
+    return _table(("what", "value"), list(_facts(card.calibration)))
+
+
+def _doubt(card: Card) -> str:
+    """What the two large entries are; their numbers stay in card.json."""
+    rows: list[tuple[str, str]] = []
+    for key, facts in FACTS.items():
+        entry = getattr(card, key)
+        rows += _facts({key: "none" if entry is None else {fact: entry[fact] for fact in facts}})
+    return (
+        "`novelty` compares the sequence of a variant with training inserts, `quantile` ranks its "
+        "effect among those of random variants (`background`). Their tables are in card.json.\n\n"
+        + _table(("what", "value"), rows)
+    )
+
+
+def _facts(entry: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield name and text of every value, nested ones by dotted names; the card has all digits."""
+    for name, value in entry.items():
+        if isinstance(value, Mapping):
+            yield from _facts(value, f"{prefix}{name}.")
+        else:
+            values = value if isinstance(value, list | tuple) else [value]
+            yield f"{prefix}{name}", ", ".join(map(_text, values))
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from service.errors import ServiceError
 from service.registry import Registry, default_models_dir
-from training import pair_noise_command
+from training import doubt_command, pair_noise_command
 from training.campaign.command import campaign, recipes
 from training.card import update_calibration, update_headline, update_metrics
 from training.datasets.sources import DataError
@@ -37,6 +37,8 @@ app.command()(recipes)
 app.command()(campaign)
 app.command()(report_command.report)
 app.command()(pair_noise_command.noise)
+app.command()(doubt_command.novelty)
+app.command()(doubt_command.background)
 RUNS = Path("build/runs")
 
 Data = Annotated[

@@ -1,14 +1,12 @@
 """What a job is, how it stands, and how far it is: the small files of its folder."""
 
-import hashlib
-import json
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from service import __version__
+from service.entries import digest_of
 from service.folder import Frozen
 from service.output import OutputFormat
 from service.scoring import ScoringOptions
@@ -24,12 +22,6 @@ def is_id(text: str) -> bool:
 def now() -> datetime:
     """Return the time, in UTC."""
     return datetime.now(UTC)
-
-
-def digest_of(value: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of JSON types, whatever their order."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class State(StrEnum):

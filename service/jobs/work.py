@@ -18,6 +18,7 @@ from typing import Any
 from service.assemblies import ADVICE
 from service.batch import Crew, score_file
 from service.durable import file_sha256
+from service.entries import digest_of
 from service.errors import (
     ConflictError,
     DiskFullError,
@@ -37,7 +38,6 @@ from service.jobs.ticket import (
     Standing,
     State,
     Ticket,
-    digest_of,
     now,
 )
 from service.jobs.uploads import NAME, check_unpacked, is_full

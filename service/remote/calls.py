@@ -36,6 +36,8 @@ Items: TypeAlias = Iterable[Variant | VariantBody] | Iterable[SequencePair]
 
 _JSON = {"Content-Type": "application/json"}
 _LINES = {"Accept": "application/x-ndjson"}
+# What the first line of a map in lines lacks.
+_NO_MAP: dict[str, Any] = {"novelty": [], "novel_as": [], "targets": {}}
 _STATES = frozenset({HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -107,7 +109,7 @@ def saturation_lines(
     """The same, a run of positions after the other."""
     body = _region(contig, start, end, options)
     form = Form(
-        head=lambda line: SaturationResponse.model_validate(_object(line) | {"targets": {}}),
+        head=lambda line: SaturationResponse.model_validate(_object(line) | _NO_MAP),
         item=lambda line: SaturationResponse.model_validate({"provenance": {}} | _object(line)),
         is_last=lambda head, last: last is not None and last.end == head.end,
     )

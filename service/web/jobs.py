@@ -16,12 +16,13 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.engine import Engine
+from service.entries import digest_of
 from service.errors import ConflictError, NotFoundError, ValidationError
 from service.identity import Stamp
 from service.jobs.folder import JobFolder, no_such_job
 from service.jobs.store import Admission, Store
 from service.jobs.supervisor import Supervisor
-from service.jobs.ticket import FileFacts, Order, State, digest_of
+from service.jobs.ticket import FileFacts, Order, State
 from service.jobs.uploads import check_head
 from service.jobs.work import Means
 from service.output import OutputFormat

@@ -1,4 +1,4 @@
-"""A card's `novelty` entry made by hand: uniform random windows of 80 bases are familiar."""
+"""A card's `novelty` entry made by hand: uniform random windows are familiar."""
 
 import json
 from functools import cache
@@ -13,25 +13,25 @@ WIDTH = 80
 PAIRS = [-1386] * 16
 
 
-def entry(log_p=None):
+def entry(log_p=None, width=WIDTH):
     """JSON of an entry, for these log-probabilities of 7-mers, by default drawn at random."""
-    return json.loads(_entry(None if log_p is None else tuple(log_p.tolist())))
+    return json.loads(_entry(None if log_p is None else tuple(log_p.tolist()), width))
 
 
 @cache
-def _entry(values):
+def _entry(values, width):
     rng = np.random.default_rng(7)
     other = reversed_kmers(np.arange(4**K), K)
     drawn = rng.integers(500, 2500, 4**K)
     log_p = -np.minimum(drawn, drawn[other]) if values is None else np.array(values)
     scores = KmerScores.build(log_p, np.array(PAIRS))
-    measures = Measures.of(rng.integers(0, 4, (4000, WIDTH), dtype=np.uint8), scores)
+    measures = Measures.of(rng.integers(0, 4, (4000, width), dtype=np.uint8), scores)
     tails = {aspect: tail(values) for aspect, values, _ in oriented(measures)}
     unknown = {"values": [0.0, 0.5, 0.500001], "shares": [1.0, 0.2, 0.001]}
     return json.dumps(
         {
             "version": 1,
-            "window": WIDTH,
+            "window": width,
             "k": K,
             "kmers": pack(log_p),
             "pairs": PAIRS,

@@ -7,6 +7,7 @@ import numpy as np
 from service.effects import Effects
 from service.errors import Status
 from service.fields import EFFECT_FIELDS
+from service.novelty import LEVEL, ORDINARY, Aspect
 from service.records import Record, parse_line
 from service.scoring import Scores
 
@@ -14,9 +15,15 @@ NAMES = [field.name for field in EFFECT_FIELDS]
 
 
 def make_scores(
-    statuses: Sequence[Status], values: Sequence[float] | None = None, n_targets: int = 1
+    statuses: Sequence[Status],
+    values: Sequence[float] | None = None,
+    n_targets: int = 1,
+    novelty: Sequence[float] | None = None,
 ) -> Scores:
-    """One value for all numbers of each ALT; by default 1.5, and NaN where there is no score."""
+    """One value for all numbers of each ALT; by default 1.5, and NaN where there is no score.
+
+    Novelty is 0.25 unless it is given; what is novel is so by a low GC.
+    """
     is_ok = [status is Status.OK for status in statuses]
     if values is None:
         values = [1.5 if ok else np.nan for ok in is_ok]
@@ -24,7 +31,9 @@ def make_scores(
     for name in NAMES:
         getattr(effects, name)[:] = np.array(values, float).reshape(-1, 1)
     forms = [f"{row}:A:C" if ok else "." for row, ok in enumerate(is_ok, 1)]
-    return Scores(list(statuses), effects, (False,) * n_targets, forms)
+    p = np.where(is_ok, 0.25 if novelty is None else np.array(novelty, float), np.nan)
+    novel_as = np.where(p < LEVEL, Aspect.LOW_GC.value, ORDINARY)
+    return Scores(list(statuses), effects, (False,) * n_targets, forms, p, novel_as)
 
 
 def make_record(line: bytes, number: int = 1) -> Record:

@@ -32,6 +32,7 @@ from service.source import Source
 from service.stages import chunks
 from service.stream import Output, score_stream
 from service.summary import Summary
+from service.tables import FIXED_COLUMNS
 from tests.service.cohort import HEADER, Cohort, read_lines, write_packed
 from tests.service.shard_runs import Shards
 
@@ -161,7 +162,11 @@ def test_a_table_has_a_row_per_alt(tmp_path, cohort, scorer):
     names, *cells = [row.rstrip(b"\n").split(b"\t") for row in rows]
     assert [row[names.index(b"status")].decode() for row in cells] == cohort.statuses
     assert {len(row) for row in cells} == {len(names)}
-    assert len(names) == 8 + 2 * len(EFFECT_FIELDS)
+    assert len(names) == len(FIXED_COLUMNS) + 2 * len(EFFECT_FIELDS)
+    novelty = [row[names.index(b"novelty")] for row in cells]
+    is_ok = [status == Status.OK for status in cohort.statuses]
+    assert [text != b"." for text in novelty] == is_ok
+    assert len(set(novelty)) > 50
 
 
 def test_malformed_records_stop_no_neighbour(tmp_path, cohort, scorer):

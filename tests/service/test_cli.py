@@ -323,8 +323,9 @@ def test_every_output_says_which_targets_are_calibrated(
         return
     assert f'##varsigma=<ID=calibrated_targets,Value="{names}">' in text
     state = "uncalibrated" if more else "calibrated"
-    assert f"interval of a measured effect; {state}; assay target K562" in text
-    assert "interval of a measured effect; uncalibrated; assay target WTC11" in text
+    for what in ("the true effect", "what a repeat of the assay would measure"):
+        assert f"interval of {what}; {state}; assay target K562" in text
+        assert f"interval of {what}; uncalibrated; assay target WTC11" in text
 
 
 def test_a_bug_is_one_line_too_and_debug_shows_more(capsys, monkeypatch, vcf, tmp_path, options):

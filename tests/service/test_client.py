@@ -411,7 +411,8 @@ def test_requests_say_who_asks_and_how_long(mode):
 
 # --- lines ---------------------------------------------------------------------------------------
 
-ITEM = {"index": 0, "id": None, "status": "ok", "reason": None, "normalised": None, "targets": None}
+NOTHING = ("id", "reason", "normalised", "novelty", "novel_as", "targets")
+ITEM = {"index": 0, "status": "ok"} | dict.fromkeys(NOTHING)
 HEAD = {"provenance": {}, "calibrated": False, "calibrated_targets": []}
 BAD = {"error": {"type": "deadline_exceeded", "message": "late", "detail": None}}
 
@@ -455,7 +456,8 @@ def test_a_region_in_lines_is_whole_or_an_error(mode):
     head = part | {"provenance": {}, "end": 8}
     rest = part | {"start": 5, "end": 8}
     for parts in ([part, rest], [part], []):
-        lines = [head, *(one | {"targets": {}} for one in parts)]
+        numbers = {"novelty": [], "novel_as": [], "targets": {}}
+        lines = [head, *(one | numbers for one in parts)]
         handler, _ = in_turn(httpx.Response(200, text=text(*lines)))
         asked = Asked(mode, handler=handler)
         if len(parts) == 2:

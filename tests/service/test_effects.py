@@ -98,7 +98,7 @@ def test_order_of_members_and_of_passes_does_not_matter(rng):
     shuffled = rng.permutation(3)
     two = effect_distribution(mu[:, ::-1, :, shuffled], sigma[:, ::-1, :, shuffled], 0.9, None)
     for name in NAMES:
-        assert getattr(two, name) == pytest.approx(getattr(one, name), abs=1e-6), name
+        np.testing.assert_allclose(getattr(two, name), getattr(one, name), atol=1e-6, err_msg=name)
 
 
 @given(seeds, st.floats(0.01, 0.98), applications)
@@ -132,7 +132,8 @@ def test_a_calibrated_target_has_the_fitted_distribution_and_its_level(rng, cove
     np.testing.assert_allclose(found.p_sign[:, 0], np.where(raw.effect[:, 0] > 0, above, 1 - above))
     assert (found.p_sign >= 0.5).all()
     for name in NAMES:
-        assert np.array_equal(getattr(found, name)[:, 1], getattr(raw, name)[:, 1]), "left alone"
+        one, two = getattr(found, name)[:, 1], getattr(raw, name)[:, 1]
+        np.testing.assert_array_equal(one, two, err_msg="left alone")
 
 
 def test_errors_that_both_alleles_share_cancel():
@@ -188,7 +189,7 @@ def test_rows_can_be_put_into_their_places(rng):
     whole = Effects.missing(5, 2)
     whole.put(np.array([4, 0, 2]), part)
     for name in NAMES:
-        assert np.array_equal(getattr(whole, name)[[4, 0, 2]], getattr(part, name))
+        np.testing.assert_array_equal(getattr(whole, name)[[4, 0, 2]], getattr(part, name))
         assert np.isnan(getattr(whole, name)[[1, 3]]).all()
 
 

@@ -7,8 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.effects import Effects
-from service.fields import EFFECT_FIELDS, RowTemplates, known_rows, numbers
-from service.schemas import TargetEffect
+from service.errors import Status
+from service.fields import (
+    EFFECT_FIELDS,
+    VARIANT_COLUMNS,
+    RowTemplates,
+    known_rows,
+    numbers,
+    variant_texts,
+)
+from service.schemas import ScoredItem, TargetEffect
+from tests.service.made_scores import make_scores
 
 
 def test_every_number_of_an_effect_is_reported_once_by_every_door():
@@ -71,6 +80,18 @@ def test_columns_run_over_the_numbers_of_one_target_before_the_next():
     effects.effect[:] = [[1, 2, 3], [4, 5, 6]]
     width = len(EFFECT_FIELDS)
     assert [row[::width] for row in texts(effects)] == [[b"1", b"2", b"3"], [b"4", b"5", b"6"]]
+
+
+def test_what_is_said_once_has_a_text_in_every_column():
+    statuses = [Status.OK, Status.STAR_ALT, Status.OK]
+    scores = make_scores(statuses, novelty=[0.0000123456789, np.nan, 1])
+    assert variant_texts(scores) == [
+        (b"ok", b"1:A:C", b"1.23457e-05", b"low_gc"),
+        (b"star_alt", b".", b".", b"."),
+        (b"ok", b"3:A:C", b"1", b"."),
+    ]
+    assert len(VARIANT_COLUMNS) == 4
+    assert set(VARIANT_COLUMNS) <= ScoredItem.model_fields.keys()
 
 
 def test_what_stands_around_the_numbers_is_part_of_the_template():

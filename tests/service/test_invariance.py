@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from service.errors import Status
+from service.fields import EFFECT_FIELDS
 from service.scoring import Scorer, ScoringOptions
 from service.variants import Variant
 from service.windows import Anchoring
@@ -18,7 +19,7 @@ from tests.genomes import genome, reversed_complement
 EXAMPLES = settings(
     max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-FIELDS = ("effect", "epistemic", "representation", "sd", "lower", "upper", "p_sign")
+FIELDS = tuple(field.name for field in EFFECT_FIELDS)
 ALL = tuple(Anchoring)
 
 
@@ -82,6 +83,7 @@ def test_every_spelling_of_an_indel_gives_the_same_effect(toy_model, options, in
     assert len(set(scores.normalised)) == 1
     found = values(scores)
     np.testing.assert_allclose(found, np.broadcast_to(found[:, :1], found.shape), atol=1e-6)
+    assert len(set(scores.novelty.tolist())) == 1
 
 
 @EXAMPLES
@@ -115,6 +117,8 @@ def test_swapping_the_alleles_negates_the_effect(toy_model, options, indel, is_d
     assume(one.status == [Status.OK])  # some are too long for the window
     np.testing.assert_allclose(two.effects.effect, -one.effects.effect, atol=1e-6)
     np.testing.assert_allclose(two.effects.sd, one.effects.sd, atol=1e-6)
+    np.testing.assert_allclose(two.effects.quantile, -one.effects.quantile, atol=1e-6)
+    np.testing.assert_allclose(two.novelty, one.novelty)
 
 
 @EXAMPLES
@@ -138,3 +142,4 @@ def test_the_other_strand_gives_the_same_effect(toy_model, indel, is_delins, mor
     assert one.status == two.status
     assume(one.status == [Status.OK])  # some are too long for the window
     np.testing.assert_allclose(values(one), values(two), atol=1e-6)
+    np.testing.assert_allclose(one.novelty, two.novelty)

@@ -39,7 +39,8 @@ def shards() -> list[bytes]:
     rng = np.random.default_rng(1)
     made = []
     for lines, statuses in zip(SHARDS, STATUSES, strict=True):
-        scores = make_scores(statuses, n_targets=len(TARGETS))
+        novelty = rng.random(len(statuses)) ** 9
+        scores = make_scores(statuses, n_targets=len(TARGETS), novelty=novelty)
         values = rng.normal(size=scores.effects.effect.shape) * 10.0 ** rng.integers(-12, 9)
         scores.effects.effect[:] += values
         scores.effects.epistemic[:] = np.nan
@@ -60,9 +61,9 @@ def test_the_numbers_are_those_of_the_tsv(path, shards):
     assert list(found) == names
     for place, name in enumerate(names):
         column = [row[place].decode("utf-8", "replace") for row in cells]
-        if name in number_columns(TARGETS):
+        if name in number_columns(TARGETS) or name == "novelty":
             assert found[name] == [None if text == "." else float(text) for text in column]
-        elif name in {"alt_index", "status", "normalised"}:
+        elif name in {"alt_index", "status", "normalised", "novel_as"}:
             assert list(map(str, found[name])) == column
     assert sum(value is not None for value in found["K562_effect"]) == 2
     assert set(found["K562_epistemic"]) == {None}
@@ -92,6 +93,8 @@ def test_columns_have_types_and_each_shard_its_row_group(path):
     assert schema.field("pos").type == pa.int64()
     assert schema.field("alt_index").type == pa.int32()
     assert schema.field("normalised").type == pa.string()
+    assert schema.field("novelty").type == pa.float64()
+    assert schema.field("novel_as").type == pa.string()
     assert {schema.field(name).type for name in number_columns(TARGETS)} == {pa.float64()}
     groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     assert groups == [3, 3, 1], "a shard of blank lines has none"
@@ -105,7 +108,7 @@ def test_a_file_without_rows_has_the_columns(tmp_path):
     write_parquet(tmp_path / "out.parquet", [], PROVENANCE)
     table = pq.read_table(tmp_path / "out.parquet")
     assert table.num_rows == 0
-    assert table.column_names[-1] == "Hep-G2_aleatoric"
+    assert table.column_names[-1] == "Hep-G2_quantile"
 
 
 def test_the_same_shards_give_the_same_bytes(tmp_path, path, shards):

@@ -31,7 +31,7 @@ from service.windows import Anchoring
 from tests.genomes import genome, write_fasta
 from tests.service.cohort import Cohort, read_lines, write_packed
 from tests.service.shard_runs import SHARD_BYTES, Shards
-from tests.toy_models import write_model
+from tests.toy_models import BACKGROUND, CALIBRATION, write_model
 
 BGZF_END = 28
 RECORD = b"chr1\t40\t.\tA\tC\t.\t.\t.\tGT\t0/1\t1|1\n"
@@ -400,6 +400,27 @@ def test_a_model_that_was_replaced_is_told_apart(shards, vcf, tmp_path):
     write_model(models, metadata={"recipe": "other"}, card={"recipe": "other"})
     shards._scorers.clear()
     with pytest.raises(ValidationError, match=r"differs in the model; recipe \(sum there, other"):
+        shards.plan(vcf)
+
+
+@pytest.mark.parametrize(
+    ("key", "entry"),
+    [("calibration", CALIBRATION), ("background", BACKGROUND), ("background", None)],
+)
+def test_another_entry_of_the_card_makes_another_run(shards, vcf, tmp_path, key, entry):
+    # Else a run that goes on after a calibration would have scores of both in one file.
+    before = {"background": BACKGROUND | {"seed": 9}}
+    folder = write_model(tmp_path / "models", card=before)
+    shards.models = folder.parent
+    shards.plan(vcf)
+    path = folder / "card.json"
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps(card | {"metrics": {"held_out": {}}}))
+    shards._scorers.clear()
+    shards.plan(vcf)
+    path.write_text(json.dumps(card | {key: entry}))
+    shards._scorers.clear()
+    with pytest.raises(ValidationError, match=f"differs in the {key} on the model's card"):
         shards.plan(vcf)
 
 

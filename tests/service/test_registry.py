@@ -80,7 +80,7 @@ class TestGoodModel:
         write_model(tmp_path, card={"calibration": CALIBRATION})
         calibration = Registry(tmp_path).load("sum", threads=1).calibration
         assert calibration is not None
-        assert (calibration.targets, calibration.noise_scale) == (("K562",), 2.0)
+        assert (calibration.targets, calibration.assay_sd) == (("K562",), 0.05)
 
     def test_uses_the_threads_it_is_given(self, toy_models_dir, monkeypatch):
         seen = []

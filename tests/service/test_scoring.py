@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from service import __version__
 from service.calibration import Shape
 from service.effects import Effects
+from service.entries import digest_of
 from service.errors import Status, ValidationError
 from service.registry import Registry
 from service.scoring import Scorer, ScoringOptions
@@ -222,6 +223,7 @@ class CountingModel:
     def __init__(self, model):
         self.info, self.card = model.info, model.card
         self.calibration, self.providers = model.calibration, model.providers
+        self.novelty, self.background = model.novelty, model.background
         self.batches = []
         self._run = model.run
 
@@ -431,6 +433,11 @@ def test_provenance_says_how_the_scores_were_made(toy_model, toy_models_dir):
         "members": 3,
         "units": "log2(RNA/DNA)",
         "data_digest": "toy-data",
+        "card_sha256": {
+            "calibration": None,
+            "novelty": digest_of(card["novelty"]),
+            "background": digest_of(card["background"]),
+        },
         "onnxruntime": ort.__version__,
         "providers": ["CPUExecutionProvider"],
         "threads": 1,

@@ -20,7 +20,7 @@ PROVENANCE = {
     "assembly": "GRCh37", "model": "toy", "targets": ["K562", "HepG2", "WTC11"], "threads": 2,
     "providers": ["CPUExecutionProvider"], "calibrated_targets": [], "use": "research use only",
 }  # fmt: skip
-OF_TALLY = {"n_malformed", "n_records", "unknown_contigs", "problems"}
+OF_TALLY = {"n_novel", "n_malformed", "n_records", "unknown_contigs", "problems"}
 
 
 def summary(counts: dict[Status, int], **changes) -> Summary:
@@ -35,7 +35,8 @@ def warnings(counts: dict[Status, int], **changes) -> str:
 
 def tally_of(lines: list[bytes], statuses: list[Status], first_number: int = 1) -> Tally:
     tally = Tally()
-    tally.add_chunk(list(parse_lines(lines, first_number)), make_scores(statuses))
+    scores = make_scores(statuses, novelty=[0.001] * len(statuses))
+    tally.add_chunk(list(parse_lines(lines, first_number)), scores)
     return tally
 
 
@@ -112,6 +113,7 @@ def test_records_are_counted_by_alt():
     tally = tally_of(lines, statuses)
     assert (tally.n_lines, tally.n_records, tally.n_malformed) == (8, 6, 1)
     assert (tally.n_alts, tally.n_scored, tally.n_mismatched, tally.n_compared) == (12, 2, 1, 3)
+    assert tally.n_novel == 2, "what has no score is not novel"
     assert tally.unknown_contigs == ["chrU", "chrV", "chrW"]
     assert tally.problems == [(1, "1 of the 8 tab-separated columns that VCF asks for")]
 
@@ -177,6 +179,14 @@ def test_the_table_shows_every_status_that_occurred_and_the_terms_of_use():
     assert "no_alt" not in text
     assert "618 variants/s" in text
     assert "model toy, intervals NOT calibrated; research use only" in text
+
+
+def test_how_many_are_novel_is_said_where_some_are():
+    made = summary({Status.OK: 1234, Status.STAR_ALT: 2}, n_novel=1001)
+    assert "1,001 of 1,234 scored ALTs lie in sequence unlike" in shown(made)
+    assert made.as_dict(mismatch_share=0.1)["n_novel"] == 1001
+    assert made.exit_code == 0
+    assert "unlike" not in shown(summary({Status.OK: 1234}))
 
 
 def shown(made: Summary, device: str = "auto") -> str:

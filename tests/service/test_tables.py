@@ -41,13 +41,17 @@ def test_one_row_per_alt_in_order():
     assert frame["status"].tolist() == ["ok", "symbolic_alt", "model_nan"]
     assert frame["normalised"].fillna("?").tolist() == ["1:A:C", "?", "?"]
     assert (frame[["contig", "pos", "id", "ref"]] == ["chr1", 7, "rs1", "A"]).all(axis=None)
+    assert frame["novelty"].fillna(-1).tolist() == [0.25, -1, -1]
     assert frame["HepG2_sd"].fillna(-1).tolist() == [0.5, -1, -1]
 
 
 def test_the_numbers_of_a_chunk_stay_with_their_alts():
     lines = [b"1\t7\t.\tA\tC,G\t.\t.\t.\n", b"bad\n", b"\n", b"1\t9\t.\tA\tT\t.\t.\t.\n"]
-    frame = table(list(parse_lines(lines, 1)), make_scores([Status.OK] * 3, [1, 2, 3], n_targets=2))
+    scores = make_scores([Status.OK] * 3, [1, 2, 3], n_targets=2, novelty=[0.25, 0.0005, 0.01])
+    frame = table(list(parse_lines(lines, 1)), scores)
     assert frame["K562_effect"].fillna(-1).tolist() == [1, 2, -1, 3]
+    assert frame["novelty"].fillna(-1).tolist() == [0.25, 0.0005, -1, 0.01]
+    assert frame["novel_as"].fillna(".").tolist() == [".", "low_gc", ".", "."]
     assert frame["HepG2_aleatoric"].fillna(-1).tolist() == [1, 2, -1, 3]
 
 

@@ -102,7 +102,8 @@ def test_info_gets_one_value_per_alt() -> None:
     assert info["VARSIGMA_STATUS"] == "ok,symbolic_alt"
     assert info["VARSIGMA_NORM"] == "1:A:C,."
     names = [f"VARSIGMA_{t}_{f.name.upper()}" for t in ("K562", "HEP_G2") for f in EFFECT_FIELDS]
-    assert list(info) == ["DP", "VARSIGMA_STATUS", "VARSIGMA_NORM", *names]
+    once = ["VARSIGMA_STATUS", "VARSIGMA_NORM", "VARSIGMA_NOVELTY", "VARSIGMA_NOVEL_AS"]
+    assert list(info) == ["DP", *once, *names]
     assert {info[name] for name in names} == {"1.5,."}
 
 
@@ -118,7 +119,8 @@ def test_each_alt_of_a_chunk_gets_its_own_numbers() -> None:
     statuses = [
         Status.OK, Status.OK, Status.STAR_ALT, Status.OK, Status.SYMBOLIC_ALT, Status.OK
     ]  # fmt: skip
-    scores = make_scores(statuses, [1, 2, np.nan, 3, np.nan, 4])
+    p = [0.25, 1e-7, np.nan, 0.00123456789, np.nan, 1]
+    scores = make_scores(statuses, [1, 2, np.nan, 3, np.nan, 4], novelty=p)
     scores.effects.epistemic[:] = np.nan
     scores.effects.sd[3] = np.nan
     out = encoder().lines(list(parse_lines(lines, 1)), scores).splitlines(keepends=True)
@@ -131,6 +133,18 @@ def test_each_alt_of_a_chunk_gets_its_own_numbers() -> None:
         "ok",
     ]
     assert [info["VARSIGMA_NORM"] for info in records] == ["1:A:C", "2:A:C,.,4:A:C", ".", "6:A:C"]
+    assert [info["VARSIGMA_NOVELTY"] for info in records] == [
+        "0.25",
+        "1e-07,.,0.00123457",
+        ".",
+        "1",
+    ]
+    assert [info["VARSIGMA_NOVEL_AS"] for info in records] == [
+        ".",
+        "low_gc,.,low_gc",
+        ".",
+        ".",
+    ]
     for name in NAMES:
         expected = ["1", "2,.,3", ".", "4"]
         if name == "epistemic":
@@ -163,7 +177,9 @@ def test_info_is_appended_to_and_an_earlier_run_is_replaced(info: bytes, kept: b
         line = b"1\t7\t.\tA\tC\t.\t.\t" + info + samples + b"\n"
         out = encoded(parse_line(line, 1), Status.OK).split(b"\t")
         assert out[7].startswith(
-            kept + b"VARSIGMA_STATUS=ok;VARSIGMA_NORM=1:A:C;VARSIGMA_K562_EFFECT=1.5;"
+            kept
+            + b"VARSIGMA_STATUS=ok;VARSIGMA_NORM=1:A:C;VARSIGMA_NOVELTY=0.25;VARSIGMA_NOVEL_AS=.;"
+            + b"VARSIGMA_K562_EFFECT=1.5;"
         )
         assert out[7].count(b"VARSIGMA_STATUS=") == 1 + kept.count(b"VARSIGMA_STATUS=")
         assert out[7].count(b"VARSIGMA_NORM=") == 1
@@ -237,6 +253,10 @@ def test_pysam_reads_header_and_values(tmp_path) -> None:
         assert found.info["VARSIGMA_K562_EFFECT"] == (0.25, None)
         assert found.info["VARSIGMA_STATUS"] == ("ok", "model_nan")
         assert found.info["VARSIGMA_NORM"] == ("1:A:C", ".")
+        assert found.info["VARSIGMA_NOVELTY"] == (0.25, None)
+        assert found.info["VARSIGMA_NOVEL_AS"] == (".", ".")
+        assert vcf.header.info["VARSIGMA_NOVELTY"].type == "Float"
+        assert "tandem_repeat, low_gc" in vcf.header.info["VARSIGMA_NOVEL_AS"].description
 
 
 def test_each_declaration_says_whether_its_target_is_calibrated() -> None:

@@ -126,6 +126,8 @@ class Oracle:
             self.effects,
             calibrated=(True, True),
             normalised=["."] * len(variants),
+            novelty=np.full(len(variants), np.nan),
+            novel_as=np.full(len(variants), "."),
         )
 
 

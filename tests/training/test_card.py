@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from service.registry import CARD_KEYS, Registry
-from tests.toy_models import CALIBRATION, SumModel, write_model
+from tests.service.familiar import entry
+from tests.toy_models import BACKGROUND, CALIBRATION, SumModel, write_model
 from training.card import (
     LIMITS,
     Card,
@@ -19,6 +20,7 @@ from training.card import (
     read_card,
     render_readme,
     update_calibration,
+    update_entry,
     update_metrics,
     write_card,
     write_index,
@@ -130,6 +132,51 @@ def test_new_scales_drop_the_tables_that_judged_the_old_intervals(folder):
     assert read_card(folder).calibration is None
 
 
+def test_entries_come_with_their_reports_and_leave_all_else(folder):
+    before = read_card(folder)
+    blocks = {"novelty": entry(width=20), "background": BACKGROUND}
+    for key, block in blocks.items():
+        update_entry(folder, key, block, replace(REPORT, title=f"On {key}"))
+    card = read_card(folder)
+    assert (card.novelty, card.background) == (blocks["novelty"], blocks["background"])
+    assert {key: value["title"] for key, value in card.metrics.items()} == {
+        "novelty": "On novelty",
+        "background": "On background",
+    }
+    assert replace(card, novelty=None, background=None, metrics={}) == before
+    value = json.loads((folder / "card.json").read_text())
+    assert value.keys() == CARD_KEYS | {"headline", "novelty", "background"}
+    assert value["schema_version"] == 1
+    assert Card.from_json(value) == card
+    model = Registry(folder.parent).load("sum", threads=1)
+    assert model.novelty is not None
+    assert model.background is not None
+
+
+def test_a_card_from_before_the_entries_is_read_and_written_as_it_was(folder):
+    value = json.loads((folder / "card.json").read_text())
+    assert not {"novelty", "background"} & value.keys()
+    card = read_card(folder)
+    assert (card.novelty, card.background) == (None, None)
+    page = (folder / "README.md").read_text()
+    for key in ("novelty", "background"):
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| {key} "))
+        assert row.split("|")[2].strip() == "none"
+
+
+def test_the_page_has_the_facts_of_the_entries_and_not_their_numbers(folder):
+    without = len((folder / "README.md").read_text())
+    novelty = entry(width=20)
+    for key, block in (("novelty", novelty), ("background", BACKGROUND)):
+        update_entry(folder, key, block, Report("none", ()))
+    page = (folder / "README.md").read_text()
+    for fact in ("novelty.n_windows | 1000", "novelty.method", "background.shifts", "by hand"):
+        assert " ".join(fact.split()) in " ".join(page.split())
+    assert novelty["kmers"][:50] not in page
+    assert "-300" not in page
+    assert len(page) < without + 2500
+
+
 def test_a_card_of_another_model_is_refused_and_nothing_changes(folder):
     before = (folder / "card.json").read_bytes()
     (folder / "model.onnx").write_bytes(b"retrained")
@@ -160,10 +207,19 @@ def test_the_page_shows_everything_a_card_holds(folder):
 
 
 def test_a_calibrated_card_shows_its_scales():
-    calibration = {"noise_scale": 1.25, "epistemic_scale": 2.5, "floor": 0.07}
+    calibration = CALIBRATION | {"assay_sd": 0.012345678}
     page = render_readme(card_of("00", calibration=calibration))
     assert "Uncalibrated" not in page
-    assert all(f"{value}" in page for value in calibration.values())
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in page.splitlines()]
+    for row in (
+        ["shape.large_slope", "2"],
+        ["noise_correlation.K562", "0.2"],
+        ["level", "0.4, 0.95"],
+        ["assay_sd", "0.01235"],
+        ["targets", "K562"],
+    ):
+        assert row in rows
+    assert {f"shape.{name}" for name in calibration["shape"]} <= {row[0] for row in rows if row}
 
 
 def test_what_a_user_must_know_is_in_every_card():

@@ -247,7 +247,7 @@ def _uniformity(
     columns = (
         "target",
         "n",
-        *(f"|quantile| > {share}" for share in _SHARES),
+        *(f"size of quantile > {share}" for share in _SHARES),
         "largest deviation of rank",
     )
     return Table(UNIFORMITY, columns, rows_of(rows))

@@ -26,14 +26,21 @@ def test_every_change_of_a_region(client):
     for target in ("K562", "HepG2"):
         for number, result in enumerate(scored):
             place, alt = divmod(number, 4)
-            for name in ("effect", "sd"):
+            for name in ("effect", "expected", "sd", "quantile"):
                 found = answer["targets"][target][name][place][alt]
                 if answer["sequence"][place] == "ACGT"[alt] or answer["sequence"][place] == "N":
                     assert found is None
                 else:
                     assert found == pytest.approx(result["targets"][target][name])
+    for number, result in enumerate(scored):
+        place, alt = divmod(number, 4)
+        of_variant = answer["novelty"][place][alt], answer["novel_as"][place][alt]
+        if answer["sequence"][place] == "ACGT"[alt]:
+            assert of_variant == (None, None)
+        else:
+            assert of_variant == (pytest.approx(result["novelty"]), result["novel_as"])
     head, *lines = lines_of(client.post("/v1/saturation", json=body, headers=LINES))
-    assert head.keys() == answer.keys() - {"targets"}
+    assert head.keys() == answer.keys() - {"novelty", "novel_as", "targets"}
     assert lines == [{key: answer[key] for key in answer if key != "provenance"}]
 
 
@@ -46,6 +53,8 @@ def test_a_region_in_parts(client, monkeypatch):
     for name in ("effect", "sd"):
         joined = [row for line in lines for row in line["targets"]["K562"][name]]
         assert joined == whole["targets"]["K562"][name]
+    for name in ("novelty", "novel_as"):
+        assert [row for line in lines for row in line[name]] == whole[name]
     assert "".join(line["sequence"] for line in lines) == whole["sequence"] == CHR1
 
 

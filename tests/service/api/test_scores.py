@@ -28,6 +28,8 @@ def test_variants_get_the_scores_of_the_scorer(client, toy_models_dir, tiny_fast
         assert result["targets"].keys() == {"K562", "HepG2"}
         found = [list(target.values())[:-1] for target in result["targets"].values()]
         np.testing.assert_allclose(found, expected, rtol=1e-6)
+        assert result["novelty"] == pytest.approx(scores.novelty[0])
+        assert 0 < result["novelty"] <= 1
     assert [result["id"] for result in answer["results"]] == [None, "mine", None]
 
 
@@ -42,6 +44,8 @@ def test_pairs_need_no_reference_and_one_member_has_no_epistemic_sd(toy_models_d
     assert effect["effect"] == (10 * (1 - 8) + 11 * (8 - 1)) / 2
     assert effect["epistemic"] is None
     assert effect["representation"] > 0
+    assert effect["quantile"] is None
+    assert (result["novelty"], result["novel_as"]) == (None, None), "its card has no such entry"
     assert result["reason"] is None
     assert answer["provenance"]["assembly"] is None
 
@@ -59,7 +63,7 @@ def test_every_input_has_one_result_with_its_status(client):
     ]  # fmt: skip
     assert [result["index"] for result in answer["results"]] == list(range(len(variants)))
     for result in answer["results"][1:]:
-        assert result["targets"] is None
+        assert (result["targets"], result["novelty"], result["novel_as"]) == (None, None, None)
         if result["status"] not in {"unknown_contig", "ref_mismatch"}:
             assert result["reason"] == Status(result["status"]).reason
     assert answer["results"][7]["reason"] == "the reference has no contig 'chrX'; it has chr1, chrM"
