@@ -70,6 +70,32 @@ def test_signs_come_true_as_often_as_said(report):
     assert firsts[-1] > 0.6
 
 
+def test_calls_are_wrong_as_often_as_they_were_said_to_be(report):
+    table = report.table("Calls of a direction at a given error rate, all elements as one list")
+    for rate in ("10%", "20%", "30%"):
+        label = f"{rate}, effects beyond 0"
+        n, said = table.cell(label, "n calls"), table.cell(label, "said to be wrong")
+        if n == 0:
+            assert rate != "30%"
+            continue
+        assert said <= float(rate[:-1]) / 100
+        wrong = table.cell(label, "wrong direction").value
+        assert wrong == pytest.approx(said, abs=0.03 + 2 * np.sqrt(said / n))
+        assert table.cell(label, "either").value >= wrong
+    by_element = report.table("Calls of a direction at an error rate of 20%, by element")
+    assert sum(row[1] for row in by_element.rows) == table.cell("20%, effects beyond 0", "n calls")
+
+
+def test_calls_of_noise_are_found_out():
+    release, _ = of_elements(0)
+    other, table = of_elements(1)
+    rng = np.random.default_rng(0)
+    noise = dataclasses.replace(other, value=rng.permutation(other.value))
+    found = layout("toy", judge(release, noise, table, exported(noise)), draws=100)
+    calls = found.table("Calls of a direction at a given error rate, all elements as one list")
+    assert calls.cell("30%, effects beyond 0", "wrong direction").low > 0.35
+
+
 def test_other_measurements_than_the_fitted_ones_are_found_out():
     release, _ = of_elements(0)
     other, table = of_elements(1)

@@ -14,6 +14,7 @@ from training.datasets.cagi5 import ELEMENTS, GROUPS
 from training.evaluation.metrics import Estimate, Floats, estimate, resample, spearman
 from training.evaluation.predictions import NOMINAL
 from training.evaluation.report import Cell, Report, Table, rows_of
+from training.evaluation.triage_tables import calls, calls_by_element
 
 if TYPE_CHECKING:
     from training.evaluation.uncertainty import Judged
@@ -46,6 +47,8 @@ def layout(
         _signs(judged, counts),
         _risk(judged, counts),
         _halves(judged),
+        calls(judged, counts),
+        calls_by_element(judged, counts),
         _pit(judged),
     )
     notes = (
@@ -56,6 +59,8 @@ def layout(
         "own spread and sigma.",
         "Coverage is of the measured effect by the distribution of the true one, widened by the "
         "standard error of that measurement.",
+        "Calls: one list of all variants, tiers as `service/triage.py` makes them; not significant "
+        "is p >= 0.05 by the standard error, which is no proof of no effect.",
         f"[low, high]: 95 % bootstrap over positions ({draws} draws).",
         "Exchangeability: variants of one locus resemble each other more than those of another, "
         "so the nominal share is met on average over loci, not in each.",

@@ -1,0 +1,130 @@
+"""Distributions of true effects -> tiers with an error rate for the whole list.
+
+Four things can be said of a variant: it likely lowers activity, likely raises it, no effect is
+expected, or one cannot tell. The first three are calls, and may be wrong; how often, over a list,
+is what the user sets. Nothing here says that an effect is harmful.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import ValidationError
+from service.mixture import Floats, Mixture
+
+
+class Tier(StrEnum):
+    """What is said of a variant."""
+
+    LOWERS = "likely_lowers"
+    RAISES = "likely_raises"
+    NO_EFFECT = "no_effect_expected"
+    UNKNOWN = "cannot_tell"
+
+
+TIERS = tuple(Tier)
+_LOWERS, _RAISES, _NO_EFFECT, _UNKNOWN = range(len(TIERS))
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What a wrong call costs; the unit is that of calling an effect that is not there.
+
+    Attributes:
+      wrong_direction: of saying lowers where it raises, or the other way round.
+      false_call: of saying either where the effect is negligible.
+      missed: of saying that there is none where there is one.
+    """
+
+    wrong_direction: float = 2.0
+    false_call: float = 1.0
+    missed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """What is said of each of N variants, in their order.
+
+    Attributes:
+      tier: (N,) index into `TIERS`; a variant without a distribution is one nobody can tell.
+      lowers: (N,) probability that the true effect is below -threshold.
+      raises: (N,) that it is above threshold.
+      negligible: (N,) that it is between.
+      error: (N,) probability that the call is wrong; NaN where there is none.
+      loss: (N,) expected loss of the best call, made or not.
+      rank: (N,) 1-based by rising expected loss of the calls made, then of the rest.
+    """
+
+    tier: NDArray[np.intp]
+    lowers: Floats
+    raises: Floats
+    negligible: Floats
+    error: Floats
+    loss: Floats
+    rank: NDArray[np.intp]
+
+
+def triage(
+    true: Mixture, *, error_rate: float, threshold: float = 0.1, losses: Losses | None = None
+) -> Triage:
+    """Sort N variants into tiers.
+
+    Calls of an effect, of either direction, are made from the surest on, as many as keep the mean
+    of their error probabilities, and so the expected share of wrong ones among them, at or below
+    `error_rate`: the direct posterior approach to false discoveries (Newton et al., Biostatistics
+    2004). Calls of no effect likewise, among themselves. It is as honest as the distribution is.
+
+    Args:
+      true: distributions of the true effects, (N,), log2 units; NaN where there is none.
+      error_rate: expected share of wrong calls, between 0 and 1.
+      threshold: smallest effect that matters, log2 units, at least 0; at 0 nothing is negligible.
+      losses: of wrong calls.
+
+    Raises:
+      ValidationError: the rate or the threshold is out of range.
+    """
+    if not 0 < error_rate < 1:
+        raise ValidationError(f"the error rate must lie between 0 and 1, got {error_rate}")
+    if not (np.isfinite(threshold) and threshold >= 0):
+        raise ValidationError(f"the threshold must be at least 0 log2 units, got {threshold}")
+    cost = losses or Losses()
+    mirrored = Mixture(true.weight, -true.mean, true.sd)
+    edge = np.full(true.weight.shape, -threshold)
+    # Each by its own tail: a difference of two near 1 would lose what matters.
+    lowers, raises = true.cdf(edge), mirrored.cdf(edge)
+    negligible = np.clip(1 - lowers - raises, 0.0, 1.0)
+    if threshold == 0:
+        negligible = np.where(np.isnan(lowers), np.nan, 0.0)
+    wrong = np.stack([1 - lowers, 1 - raises, 1 - negligible])
+    expected = np.stack(
+        [
+            cost.wrong_direction * raises + cost.false_call * negligible,
+            cost.wrong_direction * lowers + cost.false_call * negligible,
+            cost.missed * (lowers + raises),
+        ]
+    )
+    direction = np.where(lowers >= raises, _LOWERS, _RAISES)
+    rows = np.arange(len(lowers))
+    tier = np.full(len(lowers), _UNKNOWN)
+    # No effect first: where both could be said, an effect is the stronger word.
+    tier[_within(wrong[_NO_EFFECT], error_rate)] = _NO_EFFECT
+    called = _within(wrong[direction, rows], error_rate)
+    tier[called] = direction[called]
+    is_call = tier != _UNKNOWN
+    best = expected.min(axis=0)
+    loss = np.where(is_call, expected[np.minimum(tier, _NO_EFFECT), rows], best)
+    error = np.where(is_call, wrong[np.minimum(tier, _NO_EFFECT), rows], np.nan)
+    order = np.lexsort((np.nan_to_num(loss, nan=np.inf), ~is_call))
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(1, len(order) + 1)
+    return Triage(tier, lowers, raises, negligible, error, loss, rank)
+
+
+def _within(wrong: Floats, error_rate: float) -> NDArray[np.intp]:
+    """The most variants whose mean probability of a wrong call is at most the rate."""
+    order = np.argsort(wrong, kind="stable")  # NaN last
+    mean = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
+    # Rising means: the last place that holds is the number of calls.
+    return order[: int(np.sum(mean <= error_rate))]

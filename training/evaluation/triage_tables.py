@@ -1,0 +1,82 @@
+"""Calls of a list beside what the assay found: are as many wrong as was said?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from service.mixture import Floats
+from service.triage import TIERS, Tier, triage
+from training.datasets.cagi5 import ELEMENTS
+from training.evaluation.metrics import Estimate, estimate
+from training.evaluation.report import Cell, Table, rows_of
+
+if TYPE_CHECKING:
+    from training.evaluation.uncertainty import Judged
+
+RATES = (0.1, 0.2, 0.3)
+THRESHOLDS = (0.0, 0.1)
+"""Smallest effects that matter, log2 units."""
+BY_ELEMENT = 0.2
+SIGNIFICANT = 0.05
+_COLUMNS = (
+    "n calls",
+    "said to be wrong",
+    "wrong direction",
+    "not significant in the assay",
+    "either",
+)
+
+
+def calls(judged: Judged, counts: Floats) -> Table:
+    """Calls of an effect at each error rate, over the whole list.
+
+    Args:
+      judged: n measured effects.
+      counts: (B, n) resamples.
+    """
+    rows: list[list[Cell]] = []
+    for threshold in THRESHOLDS:
+        for rate in RATES:
+            label = f"{rate:.0%}, effects beyond {threshold:g}"
+            rows.append([label, *_row(judged, counts, *_calls(judged, rate, threshold))])
+    title = "Calls of a direction at a given error rate, all elements as one list"
+    return Table(title, ("error rate", *_COLUMNS), rows_of(rows))
+
+
+def calls_by_element(judged: Judged, counts: Floats) -> Table:
+    """The calls of the whole list at `BY_ELEMENT` for any effect, element by element."""
+    called, wrong = _calls(judged, BY_ELEMENT, THRESHOLDS[0])
+    rows: list[list[Cell]] = [
+        [name, *_row(judged, counts, called & (judged.element == name), wrong)] for name in ELEMENTS
+    ]
+    title = f"Calls of a direction at an error rate of {BY_ELEMENT:.0%}, by element"
+    return Table(title, ("element", *_COLUMNS), rows_of(rows))
+
+
+def _calls(judged: Judged, rate: float, threshold: float) -> tuple[NDArray[np.bool_], Floats]:
+    """Which variants are called a direction, and the probability that the call is wrong."""
+    found = triage(judged.true, error_rate=rate, threshold=threshold)
+    directed = [TIERS.index(tier) for tier in (Tier.LOWERS, Tier.RAISES)]
+    return np.isin(found.tier, directed), found.error
+
+
+def _row(judged: Judged, counts: Floats, called: NDArray[np.bool_], wrong: Floats) -> list[Cell]:
+    value, error = judged.evidence.value, judged.evidence.error
+    against = value * judged.evidence.effect < 0
+    silent = np.abs(value) < -ndtri(SIGNIFICANT / 2) * error
+    said = float(wrong[called].mean()) if called.any() else None
+    shares = [_share(part, called, counts) for part in (against, silent, against | silent)]
+    return [int(called.sum()), said, *shares]
+
+
+def _share(part: NDArray[np.bool_], called: NDArray[np.bool_], counts: Floats) -> Estimate:
+    if not called.any():
+        return Estimate(np.nan, np.nan, np.nan)
+    total = counts @ called
+    with np.errstate(invalid="ignore"):
+        draws = np.where(total > 0, (counts @ (part & called)) / total, np.nan)
+    return estimate(float(part[called].mean()), draws)
