@@ -24,7 +24,7 @@ LAYERS = [
     ["errors"],
     ["entries", "mixture"],
     # core: knows neither HTTP nor the text of a VCF
-    ["sequence", "variants", "assemblies", "fasta", "session", "calibration", "pace"],
+    ["sequence", "variants", "assemblies", "fasta", "session", "calibration", "pace", "triage"],
     ["ahead", "bgzf", "durable", "effects", "composition"],
     ["folder", "novelty", "background"],
     ["reference", "registry"],
