@@ -5,7 +5,7 @@ nothing, some do a lot, and which it will be is guessed from the size of the pre
 from how far the members agree. So the distribution has two components.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal, Self, TypeAlias
@@ -93,11 +93,13 @@ class Calibration(BaseModel):
       shape: of the distribution of the true effect.
       nominal: central probabilities, rising.
       level: what to ask of the distribution so that an interval holds the nominal share of measured
-        effects (conformal: quantiles of scores of loci that a fit had not seen).
+        effects: quantiles of scores of loci that a fit had not seen. Intervals of the true effect
+        use them too, though no measurement can check those.
       noise_correlation: {target: between measurement errors of ref and alt in one replicate}; of
         other targets it is taken to be 0.
       assay: what a repeat repeats: kind of assay and its depth.
-      assay_sd: SD of the measurement error of an effect in that assay.
+      assay_sd: SD of the measurement error of an effect in that assay, as published: what differs
+        between experiments comes on top.
       targets: names of the targets whose effects were compared with measured ones.
       strands: of the passes that were scored.
       shifts: of the passes that were scored.
@@ -142,6 +144,12 @@ class Calibration(BaseModel):
         """
         if block is None:
             return None
+        found = block.get("version") if isinstance(block, Mapping) else VERSION
+        if found is not None and found != VERSION:
+            raise ModelContractError(
+                f"calibration.version is {found}, this service reads {VERSION}: fit it anew with"
+                " `varsigma-train calibrate`, or set calibration to null to score uncalibrated"
+            )
         try:
             calibration = cls.model_validate(block)
         except pydantic.ValidationError as error:

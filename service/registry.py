@@ -161,7 +161,7 @@ class Registry:
         threads: int | None = None,
         gpu: int = 0,
         *,
-        with_calibration: bool = True,
+        with_entries: bool = True,
     ) -> Model:
         """Open a model and verify that it keeps the contract.
 
@@ -170,7 +170,8 @@ class Registry:
           device: cpu, cuda (an error where it is not in use) or auto.
           threads: threads inside one operator on the CPU, None for one per usable core.
           gpu: 0-based number of the GPU among the visible ones.
-          with_calibration: False leaves the card's entry alone, whatever it holds.
+          with_entries: False leaves out what was fitted to the model's outputs (`ENTRIES` of the
+            card), whatever it holds: for what fits it anew.
 
         Raises:
           ModelNotFoundError: no model of that name.
@@ -178,8 +179,8 @@ class Registry:
           DeviceError: CUDA was asked for and is not in use.
         """
         card = self.card(name)
-        if not with_calibration:
-            card["calibration"] = None
+        if not with_entries:
+            card |= dict.fromkeys(ENTRIES)
         try:
             content = (self._folder(name) / "model.onnx").read_bytes()
         except OSError as error:

@@ -71,10 +71,11 @@ def triage(
 ) -> Triage:
     """Sort N variants into tiers.
 
-    Calls of an effect, of either direction, are made from the surest on, as many as keep the mean
-    of their error probabilities, and so the expected share of wrong ones among them, at or below
-    `error_rate`: the direct posterior approach to false discoveries (Newton et al., Biostatistics
-    2004). Calls of no effect likewise, among themselves. It is as honest as the distribution is.
+    Calls of an effect, of either direction, are made from the surest on and never against the odds,
+    as many as keep the mean of their error probabilities, and so the expected share of wrong ones
+    among them, at or below `error_rate`: the direct posterior approach to false discoveries (Newton
+    et al., Biostatistics 2004). Calls of no effect likewise, among themselves. It is as honest as
+    the distribution is.
 
     Args:
       true: distributions of the true effects, (N,), log2 units; NaN where there is none.
@@ -123,8 +124,12 @@ def triage(
 
 
 def _within(wrong: Floats, error_rate: float) -> NDArray[np.intp]:
-    """The most variants whose mean probability of a wrong call is at most the rate."""
+    """The most variants whose mean probability of a wrong call is at most the rate.
+
+    A call that is more likely wrong than right is none, however much the sure ones leave room.
+    """
     order = np.argsort(wrong, kind="stable")  # NaN last
+    order = order[wrong[order] < 0.5]
     mean = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
     # Rising means: the last place that holds is the number of calls.
     return order[: int(np.sum(mean <= error_rate))]

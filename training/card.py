@@ -78,7 +78,7 @@ class Card:
 
     Attributes:
       metrics: {key: report as JSON}, see `training.evaluation.report.Report`.
-      calibration: scales of the effect distribution; None means uncalibrated.
+      calibration: distribution of the effect, see `service.calibration`; None for uncalibrated.
       headline: {name, value} of the one figure that lists of models show; None before validation.
       novelty: what training inserts look like, see `service.novelty.Familiar`; None before that was
         fitted.
@@ -174,12 +174,12 @@ def update_metrics(model_dir: Path, key: str, report: Report) -> None:
 
 
 def update_calibration(model_dir: Path, calibration: Mapping[str, Any] | None) -> None:
-    """Put fitted scales into a card, or take them out with None, and render its README.
+    """Put a fitted distribution into a card, or take it out with None, and render its README.
 
-    Other scales make other intervals: tables that judged the old ones, on CAGI5, leave the card.
+    Another one makes other intervals: tables that judged the old ones leave the card.
     """
     card = read_card(model_dir)
-    stale = () if calibration == card.calibration else ("cagi5_", "calibration")
+    stale = () if calibration == card.calibration else ("calibration", "uncertainty_")
     metrics = {key: value for key, value in card.metrics.items() if not key.startswith(stale)}
     write_card(model_dir, replace(card, calibration=calibration, metrics=metrics))
 
@@ -268,7 +268,7 @@ def write_index(models_dir: Path) -> None:
 def _calibration(card: Card) -> str:
     if card.calibration is None:
         return (
-            "Uncalibrated: intervals are the sum of the model's own parts and were not fitted to "
+            "Uncalibrated: intervals are what members and passes differ by, and were not fitted to "
             "measured variant effects."
         )
     return _table(("what", "value"), list(_facts(card.calibration)))
@@ -279,7 +279,9 @@ def _doubt(card: Card) -> str:
     rows: list[tuple[str, str]] = []
     for key, facts in FACTS.items():
         entry = getattr(card, key)
-        rows += _facts({key: "none" if entry is None else {fact: entry[fact] for fact in facts}})
+        rows += _facts(
+            {key: "none" if entry is None else {fact: entry.get(fact) for fact in facts}}
+        )
     return (
         "`novelty` compares the sequence of a variant with training inserts, `quantile` ranks its "
         "effect among those of random variants (`background`). Their tables are in card.json.\n\n"

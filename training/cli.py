@@ -242,7 +242,7 @@ def calibrate(
     models: Models = None,
     save: Save = True,
 ) -> None:
-    """Fit the widths of the effect distribution on the CAGI5 release set."""
+    """Fit the distribution of effects to the CAGI5 release set."""
     from training.evaluation.calibrate import calibrate as run  # noqa: PLC0415
 
     folder = _models_dir(models)

@@ -59,7 +59,7 @@ def novelty(
     fitted = Novelty(familiar)
     seen = evaluate_novelty(fitted, table=frame, data_dir=data, draws=draws)
     for name in names:
-        model = Registry(folder).load(name, "cpu", threads=1)
+        model = Registry(folder).load(name, "cpu", threads=1, with_entries=False)
         accuracy = accuracy_by_novelty(model, fitted, table=frame, draws=draws)
         report = Report(
             f"Novelty: {name}",

@@ -62,6 +62,13 @@ def test_must_be_what_the_service_reads(broken):
         read(**broken)
 
 
+def test_an_entry_of_another_version_is_told_what_to_do():
+    with pytest.raises(
+        ModelContractError, match="this service reads 2: .*varsigma-train calibrate"
+    ):
+        Calibration.from_card({"version": 1, "noise_scale": 1.0}, TARGETS)
+
+
 @pytest.mark.parametrize("missing", list(CALIBRATION))
 def test_must_be_complete(missing):
     block = {key: value for key, value in CALIBRATION.items() if key != missing}

@@ -13,12 +13,11 @@ import pytest
 from service.effects import Effects
 from service.errors import Status
 from service.scoring import Scores
-from tests.toy_models import CALIBRATION, SumModel, write_model
+from tests.toy_models import SumModel, write_model
 from tests.training.toy_cagi5 import SPAN, write_cagi5
 from training.datasets.cagi5 import ELEMENTS, GROUPS, head_of
 from training.evaluation.agreement import compare, position_counts
 from training.evaluation.cagi5 import validate
-from training.evaluation.cagi5_tables import IN_SAMPLE
 from training.evaluation.challenge import Run, code_version, load_challenge, load_release
 from training.evaluation.metrics import Estimate, Statistic
 from training.evaluation.report import Report
@@ -93,20 +92,6 @@ def test_the_release_set_is_not_logged(toy_data, models_dir, tmp_path):
     assert load_release(toy_data)["pos"].isin(range(SPAN[0] + 1, SPAN[1] + 1, 4)).all()
 
 
-def test_a_calibrated_model_is_told_that_the_release_set_made_its_intervals(
-    toy_data, models_dir, tmp_path
-):
-    block = CALIBRATION | {"targets": ["K562", "HepG2"]}
-    write_model(tmp_path, name="fitted", card={"calibration": block})
-    for split in ("release", "challenge"):
-        report = run(toy_data, tmp_path, tmp_path / "log", ["fitted"], split=split)["fitted"]
-        shares = report.table("Share of measured effects inside the interval")
-        assert {row[1] for row in shares.rows} == {"calibrated"}
-        assert (IN_SAMPLE in report.notes) == (split == "release")
-    raw = run(toy_data, models_dir, tmp_path / "log", ["sees"], split="release")["sees"]
-    assert IN_SAMPLE not in raw.notes
-
-
 def table_of(toy_data: Path, tmp_path: Path) -> pd.DataFrame:
     with load_challenge(toy_data, RUN, log=tmp_path / "log") as table:
         return table
@@ -142,10 +127,6 @@ def test_each_element_is_read_from_its_head(toy_data, tmp_path):
     expected = {"K562-matched (4)": 1, "HepG2-matched (3)": -1, "matched (7)": 1 / 7}
     for group, mean in (expected | {"all (15)": 9 / 15}).items():
         assert found.samples[group, "low", Statistic.PEARSON].value == pytest.approx(mean)
-    # Effects equal the values: inside every interval. HepG2 effects miss by 2 |value|, SD 1.
-    assert found.coverage["K562-matched (4)", 0.5] == 1
-    value = table["value"][table["element"].isin(["F9", "LDLR", "SORT1"])].abs()
-    assert found.coverage["HepG2-matched (3)", 0.8] == pytest.approx((2 * value <= 1.2816).mean())
 
 
 def test_subsets_follow_the_confidence_column(toy_data, tmp_path):
@@ -223,10 +204,6 @@ def test_published_figures_stand_beside_ours(reports):
     means = reports["sees"].table("Published means, K562-matched")
     assert means.cell("RankNet v4, 9 networks", "spearman all, 4") == 0.4494
     assert "only PKLR was assayed in K562" in str(reports["sees"])
-    assert (
-        "uncalibrated"
-        in reports["sees"].table("Share of measured effects inside the interval").rows[0]
-    )
 
 
 def test_each_window_has_its_own_reference(toy_data, models_dir, tmp_path, monkeypatch):

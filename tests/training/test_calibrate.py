@@ -46,9 +46,7 @@ def data_dir(tmp_path_factory, models_dir):
     folder = write_cagi5(tmp_path_factory.mktemp("data"))
     table = load_release(folder)
     with Reference.open(reference_path(folder), assembly="GRCh37") as reference:
-        scorer = Scorer(
-            Registry(models_dir).load("sum", threads=1, with_calibration=False), reference
-        )
+        scorer = Scorer(Registry(models_dir).load("sum", threads=1, with_entries=False), reference)
         effect = scorer.score(variants_of(table)).effects.effect
     rng = np.random.default_rng(0)
     hepg2 = table["element"].isin(["F9", "LDLR", "SORT1"])

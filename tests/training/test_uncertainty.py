@@ -54,6 +54,7 @@ def test_a_distribution_that_holds_is_found_to_hold(report):
     relative = "CRPS of calibrated, relative"
     assert scores.cell("calibrated", relative).value == 1
     assert scores.cell("constant width", relative).high < 1
+    assert scores.cell("one shape about zero", relative).high < 1
     assert scores.cell("as exported", relative).high < 0.7
     pit = report.table("Probability integral transform (0.1 in each if the distribution holds)")
     np.testing.assert_allclose([row[1] for row in pit.rows], 0.1, atol=0.03)

@@ -23,7 +23,7 @@ from training.evaluation.metrics import (
     estimate,
     resample,
 )
-from training.evaluation.predictions import NOMINAL, coverage, predict
+from training.evaluation.predictions import predict
 
 HIGH_CONFIDENCE = 0.1
 """The published rule: the table's Confidence column, not the size of the effect."""
@@ -55,15 +55,11 @@ class Agreement:
       statuses: {status: variants}.
       samples: {(element or group, subset, statistic): its sample}; the subsets are all, high and
         low confidence; a group is the unweighted mean over its elements.
-      coverage: {(group, nominal): share of variants inside the interval, mean over elements}.
-      calibrated: whether the model's intervals are.
     """
 
     counts: Mapping[str, tuple[int, int]]
     statuses: Mapping[str, int]
     samples: Mapping[tuple[str, str, Statistic], Sample]
-    coverage: Mapping[tuple[str, float], float]
-    calibrated: bool
 
     def means(self) -> dict[str, float]:
         """Spearman and Pearson of each group over all its variants."""
@@ -95,8 +91,6 @@ def compare(
     predicted = predict(scorer, targets, table)
     scored = predicted.scored
     effect = np.asarray(predicted.effects.effect, np.float64)
-    deviation = (table["value"].to_numpy(np.float64) - effect) / predicted.effects.sd
-    shares = {e: coverage(deviation[scored & (elements == e)]) for e in ELEMENTS}
     statuses, times = np.unique([str(status) for status in predicted.status], return_counts=True)
     return Agreement(
         counts={
@@ -106,14 +100,6 @@ def compare(
         },
         statuses=dict(zip(statuses.tolist(), times.tolist(), strict=True)),
         samples=_samples(table, effect, scored, position_counts(table, draws, seed)),
-        coverage={
-            (group, nominal): float(share)
-            for group, members in GROUPS.items()
-            for nominal, share in zip(
-                NOMINAL, np.mean([shares[member] for member in members], axis=0), strict=True
-            )
-        },
-        calibrated=predicted.calibrated,
     )
 
 

@@ -73,7 +73,7 @@ def make_background(
     Raises:
       ValueError: the test fold has too few inserts for n variants.
     """
-    model = Registry(models_dir).load(name, "cpu", threads)
+    model = Registry(models_dir).load(name, "cpu", threads, with_entries=False)
     inserts = library_inserts(table[table["fold"] == TEST_FOLD])
     rng = np.random.default_rng(seed)
     rows, variants = draw_variants(inserts["sequence"].tolist(), n, rng)

@@ -7,14 +7,9 @@ from collections.abc import Mapping, Sequence
 from training.datasets.cagi5 import ELEMENTS, GROUPS, head_of
 from training.evaluation.agreement import HIGH_CONFIDENCE, Agreement
 from training.evaluation.metrics import Statistic
-from training.evaluation.predictions import NOMINAL
 from training.evaluation.published import BESIDE, PUBLISHED
 from training.evaluation.report import Cell, Report, Table, rows_of
 
-IN_SAMPLE = (
-    "The calibration was fitted on these variants, so the intervals are judged in-sample here; "
-    "the calibration's own table leaves out one locus at a time."
-)
 _SHOWN = tuple((statistic, subset) for statistic in Statistic for subset in ("all", "high", "low"))
 _STATISTICS = tuple(f"{statistic} {subset}" for statistic, subset in _SHOWN)
 
@@ -46,11 +41,8 @@ def layout(
     if split == "challenge":
         tables.append(_published())
     tables += [_elements(window, found, split) for window, found in agreements.items()]
-    tables += [_coverage(agreements), _statuses(agreements)]
-    notes = _notes(strands, draws)
-    if split == "release" and any(found.calibrated for found in agreements.values()):
-        notes = (*notes, IN_SAMPLE)
-    return Report(f"CAGI5 {split} set: {model}", tuple(tables), notes)
+    tables.append(_statuses(agreements))
+    return Report(f"CAGI5 {split} set: {model}", tuple(tables), _notes(strands, draws))
 
 
 def _means(window: str, found: Agreement) -> Table:
@@ -112,20 +104,6 @@ def _published() -> Table:
         "source",
     )
     return Table("Published means, K562-matched", columns, rows_of(rows))
-
-
-def _coverage(agreements: Mapping[str, Agreement]) -> Table:
-    rows = [
-        [
-            f"{window}, {group}",
-            "calibrated" if found.calibrated else "uncalibrated",
-            *(found.coverage[group, nominal] for nominal in NOMINAL),
-        ]
-        for window, found in agreements.items()
-        for group in GROUPS
-    ]
-    columns = ("window and group", "intervals", *(f"nominal {nominal:.0%}" for nominal in NOMINAL))
-    return Table("Share of measured effects inside the interval", columns, rows_of(rows))
 
 
 def _statuses(agreements: Mapping[str, Agreement]) -> Table:

@@ -102,7 +102,7 @@ def calibrate(
       The card's `calibration` entry, fitted on all loci, and a report of how one fitted without a
       locus holds on that locus.
     """
-    model = Registry(models_dir).load(name, "cpu", threads, with_calibration=False)
+    model = Registry(models_dir).load(name, "cpu", threads, with_entries=False)
     table = load_release(data_dir)
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
         predicted = predict(Scorer(model, reference, OPTIONS), model.info.targets, table)
@@ -127,7 +127,7 @@ def calibrate(
         "shifts": list(OPTIONS.shifts),
         "variants": "SNV",
         "method": "likelihood of measured effects with their standard errors, equal weight per "
-        "locus; levels conformal over loci left out of the fit",
+        "locus; levels cross-conformal, loci left out of the fit in turn",
         "data": "CAGI5 release set",
         "data_sha256": locate_cagi5(RELEASE, data_dir).sha256,
         "n": len(evidence.value),

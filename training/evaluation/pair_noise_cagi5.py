@@ -133,17 +133,13 @@ def predict_aleatoric(model: Model, data_dir: Path, table: pd.DataFrame) -> Floa
     """Uncalibrated aleatoric SD (n,) of the effects of a table, NaN where not scored.
 
     Args:
-      model: its calibration is left aside: it rescales all of them alike.
+      model: loaded without its calibration, which would set the correlation of both alleles.
       data_dir: folder that holds cagi5/.
       table: columns element and `KEY`.
     """
-    calibration, model.calibration = model.calibration, None
-    try:
-        with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-            scorer = Scorer(model, reference, OPTIONS)
-            predicted = predict(scorer, model.info.targets, table)
-    finally:
-        model.calibration = calibration
+    with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
+        scorer = Scorer(model, reference, OPTIONS)
+        predicted = predict(scorer, model.info.targets, table)
     return np.asarray(predicted.effects.aleatoric, np.float64)
 
 

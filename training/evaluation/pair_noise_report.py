@@ -86,7 +86,7 @@ def evaluate_noise(
                     draws=draws,
                     rng=np.random.default_rng([seed, 2]),
                 )
-        model = registry.load(name, "cpu", with_calibration=False)
+        model = registry.load(name, "cpu", with_entries=False)
         twice = {
             key: compare_twins(
                 rows,

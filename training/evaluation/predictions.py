@@ -1,10 +1,9 @@
-"""CAGI5 variants -> one distribution each, read from the target of its element; their coverage."""
+"""CAGI5 variants -> one distribution each, read from the target of its element."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from service.effects import Effects
 from service.errors import Status
 from service.scoring import Scorer
 from training.datasets.cagi5 import head_of, variants_of
-from training.evaluation.metrics import Floats
 
 NOMINAL = (0.5, 0.8, 0.9, 0.95)
 """Nominal coverages of the effect interval that are checked."""
@@ -66,15 +64,3 @@ def predict(scorer: Scorer, targets: Sequence[str], table: pd.DataFrame) -> Pred
         ),
         calibrated=all(scores.calibrated[targets.index(name)] for name in needed),
     )
-
-
-def coverage(deviation: Floats) -> Floats:
-    """Share of measured effects inside the central interval of each of `NOMINAL`.
-
-    Args:
-      deviation: (n,) measured minus predicted effect, in SDs of the distribution.
-    """
-    quantiles = np.array([NormalDist().inv_cdf(0.5 + nominal / 2) for nominal in NOMINAL])
-    inside = np.abs(deviation)[:, None] <= quantiles
-    share: Floats = inside.mean(axis=0)
-    return share

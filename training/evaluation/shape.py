@@ -8,7 +8,7 @@ and what is fitted is the distribution of the effect itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Self
 
@@ -67,6 +67,11 @@ class Evidence:
         """Distribution of each measurement: of the true effect, and of the error on top."""
         return shape.distribution(self.effect, self.epistemic).widened(self.error)
 
+    def blind(self) -> Self:
+        """The measurements alone: as a model would have it that says nothing of any variant."""
+        nothing = np.zeros(len(self.value))
+        return replace(self, effect=nothing, epistemic=nothing * np.nan)
+
     def score(self, shape: Shape) -> Floats:
         """(n,) central probability at which each measurement is at the edge of the interval."""
         return np.abs(2 * self.measured(shape).cdf(self.value) - 1)
@@ -93,7 +98,7 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
     weight, size = evidence.weight, np.log(np.abs(evidence.effect) + floors[0])
     spread = np.log(evidence.epistemic + floors[1]) if _has(evidence) else np.zeros(len(size))
     centre = np.array([weight @ size, weight @ spread])
-    scale = np.array([max(float(np.std(x)), 1e-9) for x in (size, spread)])
+    scale = np.array([float(np.std(x)) or 1.0 for x in (size, spread)])
 
     def shape_of(x: Floats) -> Shape:
         slopes, sds, odds = np.exp(x[:2]), np.exp(x[2:4]), x[4]
@@ -155,10 +160,7 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
 
 def fit_without_each(evidence: Evidence) -> dict[str, Shape]:
     """{locus: shape fitted to all the others}."""
-    whole = fit_shape(evidence)
-    return {
-        locus: fit_shape(evidence.where(evidence.locus != locus), whole) for locus in evidence.loci
-    }
+    return {locus: fit_shape(evidence.where(evidence.locus != locus)) for locus in evidence.loci}
 
 
 def unseen_scores(evidence: Evidence, shapes: dict[str, Shape]) -> Floats:
@@ -193,10 +195,10 @@ def conformal_levels(
 ) -> tuple[float, ...]:
     """What to ask of a distribution so that its interval holds the nominal share.
 
-    The quantiles of the scores of measurements that the fit had not seen (split conformal
-    prediction: Vovk et al., Algorithmic Learning in a Random World, 2005), each locus with the same
-    weight. The guarantee is for a measurement exchangeable with these; loci are not quite, as the
-    shares by locus show.
+    The quantiles of the scores of measurements that the fit had not seen, each locus with the same
+    weight: cross-conformal prediction (Vovk, Annals of Mathematics and Artificial Intelligence
+    2015) with loci as folds. Without a guarantee: there are too few loci for one that holds of a
+    new locus, and the variants of one locus are not exchangeable with those of another.
 
     Args:
       scores: (n,) central probability at which each measurement is at the edge of the interval.

@@ -25,6 +25,7 @@ SIGNIFICANT = 0.05
 _COLUMNS = (
     "n calls",
     "said to be wrong",
+    "wrong direction, expected of the measurement",
     "wrong direction",
     "not significant in the assay",
     "either",
@@ -57,20 +58,23 @@ def calls_by_element(judged: Judged, counts: Floats) -> Table:
     return Table(title, ("element", *_COLUMNS), rows_of(rows))
 
 
-def _calls(judged: Judged, rate: float, threshold: float) -> tuple[NDArray[np.bool_], Floats]:
-    """Which variants are called a direction, and the probability that the call is wrong."""
+def _calls(judged: Judged, rate: float, threshold: float) -> tuple[NDArray[np.int64], Floats]:
+    """Direction of each call, -1, 1 or 0 for none, and the probability that it is wrong."""
     found = triage(judged.true, error_rate=rate, threshold=threshold)
-    directed = [TIERS.index(tier) for tier in (Tier.LOWERS, Tier.RAISES)]
-    return np.isin(found.tier, directed), found.error
+    lowers, raises = (found.tier == TIERS.index(tier) for tier in (Tier.LOWERS, Tier.RAISES))
+    return raises.astype(np.int64) - lowers, found.error
 
 
-def _row(judged: Judged, counts: Floats, called: NDArray[np.bool_], wrong: Floats) -> list[Cell]:
-    value, error = judged.evidence.value, judged.evidence.error
-    against = value * judged.evidence.effect < 0
+def _row(judged: Judged, counts: Floats, direction: NDArray[np.int64], wrong: Floats) -> list[Cell]:
+    value, error, called = judged.evidence.value, judged.evidence.error, direction != 0
+    above = judged.measured.above_zero()
+    # A true sign that is right may yet be measured wrong.
+    expected = np.where(direction > 0, 1 - above, above)
+    against = value * direction < 0
     silent = np.abs(value) < -ndtri(SIGNIFICANT / 2) * error
-    said = float(wrong[called].mean()) if called.any() else None
+    said = [float(part[called].mean()) if called.any() else None for part in (wrong, expected)]
     shares = [_share(part, called, counts) for part in (against, silent, against | silent)]
-    return [int(called.sum()), said, *shares]
+    return [int(called.sum()), *said, *shares]
 
 
 def _share(part: NDArray[np.bool_], called: NDArray[np.bool_], counts: Floats) -> Estimate:

@@ -25,7 +25,12 @@ from training.evaluation.challenge import CHALLENGE_LOG, Run, load_release
 from training.evaluation.metrics import Floats
 from training.evaluation.predictions import NOMINAL, predict
 from training.evaluation.report import Report
-from training.evaluation.shape import Evidence, fit_without_each, levels_without_each
+from training.evaluation.shape import (
+    Evidence,
+    fit_shape,
+    fit_without_each,
+    levels_without_each,
+)
 from training.evaluation.uncertainty_tables import layout
 
 
@@ -41,6 +46,8 @@ class Judged:
       true: distribution of the true effect.
       measured: the same, widened by the standard error of the measurement.
       level: (n, L) what is asked of it for each of `NOMINAL`.
+      repeat: what is served: the same, widened by the standard error that is typical.
+      blind: one distribution about zero for every variant, fitted like ours, without a model.
       constant: a normal about zero as wide as the release set's other loci are.
       exported: normal about the effect with the model's own spread and sigma.
     """
@@ -52,6 +59,8 @@ class Judged:
     true: Mixture
     measured: Mixture
     level: Floats
+    repeat: Mixture
+    blind: Mixture
     constant: Mixture
     exported: Mixture
 
@@ -65,6 +74,7 @@ class Judged:
         value, shares = self.evidence.value, self.inside(self.measured, self.level).mean(axis=0)
         return {
             "crps, calibrated": float(crps(value, self.measured).mean()),
+            "crps, one shape about zero": float(crps(value, self.blind).mean()),
             "crps, constant width": float(crps(value, self.constant).mean()),
             **{f"inside {n:.0%}": float(share) for n, share in zip(NOMINAL, shares, strict=True)},
         }
@@ -87,6 +97,7 @@ def judge(release: Evidence, judged: Evidence, table: pd.DataFrame, exported: Mi
     n = len(judged.value)
     weight, mean, sd = np.empty(n), np.empty((2, n)), np.empty((2, n))
     level, width = np.empty((n, len(NOMINAL))), np.empty(n)
+    blind_weight, blind_sd = np.empty(n), np.empty((2, n))
     shapes = fit_without_each(release)
     levels = levels_without_each(release, shapes, NOMINAL)
     for locus, shape in shapes.items():
@@ -95,6 +106,9 @@ def judge(release: Evidence, judged: Evidence, table: pd.DataFrame, exported: Mi
         fitted = shape.distribution(part.effect, part.epistemic)
         weight[here], mean[:, here], sd[:, here] = fitted.weight, fitted.mean, fitted.sd
         level[here] = levels[locus]
+        nothing = part.blind()
+        blind = nothing.measured(fit_shape(seen.blind()))
+        blind_weight[here], blind_sd[:, here] = blind.weight, blind.sd
         width[here] = np.sqrt(seen.weight @ np.square(seen.value))
     true = Mixture(weight, mean, sd)
     return Judged(
@@ -105,6 +119,8 @@ def judge(release: Evidence, judged: Evidence, table: pd.DataFrame, exported: Mi
         true=true,
         measured=true.widened(judged.error),
         level=level,
+        repeat=true.widened(float(np.median(release.error))),
+        blind=Mixture(blind_weight, np.zeros((2, n)), blind_sd),
         constant=Mixture.normal(np.zeros(n), width),
         exported=exported,
     )
@@ -136,7 +152,7 @@ def uncertainty(
       DataError: a file is missing or altered.
     """
     registry = Registry(models_dir)
-    model = registry.load(name, "cpu", threads, with_calibration=False)
+    model = registry.load(name, "cpu", threads, with_entries=False)
     run = Run(
         model=name,
         model_sha256=str(registry.card(name)["model_sha256"]),

@@ -45,7 +45,7 @@ def layout(
         _conditional(judged),
         _scores(judged, counts),
         _signs(judged, counts),
-        _risk(judged, counts),
+        _risk(judged),
         _halves(judged),
         calls(judged, counts),
         calls_by_element(judged, counts),
@@ -54,14 +54,19 @@ def layout(
     notes = (
         f"{split.capitalize()} set. For every locus the distribution and its levels were fitted on "
         "the release set without that locus (the two TERT sets are one); nothing was fitted here.",
-        "constant width: normal about zero, its SD the root mean square of the release set's other "
+        "one shape about zero: two normals as in ours, fitted alike, but the same for every variant: "
+        "what is gained over it is the model's. constant width: normal about zero, its SD the root mean square of the release set's other "
         "loci, each with the same weight. as exported: normal about the effect with the model's "
         "own spread and sigma.",
         "Coverage is of the measured effect by the distribution of the true one, widened by the "
         "standard error of that measurement.",
         "Calls: one list of all variants, tiers as `service/triage.py` makes them; not significant "
         "is p >= 0.05 by the standard error, which is no proof of no effect.",
-        f"[low, high]: 95 % bootstrap over positions ({draws} draws).",
+        "a repeat as served: widened by the typical standard error instead of each one's own. What "
+        "is said of the true effect no measurement can check directly.",
+        "Confidence follows the size of the measured effect, so a share by it conditions on the "
+        "outcome, and must be too low for high confidence.",
+        f"[low, high]: 95 % bootstrap over positions ({draws} draws), where one is shown.",
         "Exchangeability: variants of one locus resemble each other more than those of another, "
         "so the nominal share is met on average over loci, not in each.",
     )
@@ -89,6 +94,11 @@ def _coverage(judged: Judged) -> Table:
     bare = judged.inside(judged.measured)
     at = np.full(len(inside), 0.9)
     rows.append(row("all, without levels", bare, whole, _width(judged.measured, at)))
+    repeat = judged.inside(judged.repeat, judged.level)
+    at_level = judged.level[:, NOMINAL.index(0.9)]
+    rows.append(row("all, a repeat as served", repeat, whole, _width(judged.repeat, at_level)))
+    blind = judged.inside(judged.blind)
+    rows.append(row("all, one shape about zero", blind, whole, _width(judged.blind, at)))
     rows.append(row("all, constant width", constant, whole, _width(judged.constant, at)))
     rows.append(row("all, as exported", exported, whole, _width(judged.exported, at)))
     columns = ("element", "n", *(f"inside {n:.0%}" for n in NOMINAL), "median width at 90%")
@@ -117,6 +127,7 @@ def _scores(judged: Judged, counts: Floats) -> Table:
     value = judged.evidence.value
     ways = {
         "calibrated": judged.measured,
+        "one shape about zero": judged.blind,
         "constant width": judged.constant,
         "as exported": judged.exported,
     }
@@ -134,7 +145,8 @@ def _signs(judged: Judged, counts: Floats) -> Table:
     """How often a measurement has the predicted sign, beside how often it should."""
     up = judged.evidence.effect > 0
     above = judged.measured.above_zero()
-    said, has = np.where(up, above, 1 - above), (judged.evidence.value > 0) == up
+    said = np.where(up, above, 1 - above)
+    has = ((judged.evidence.value > 0) == up).astype(np.float64)
     settled = (judged.evidence.value != 0) & (judged.evidence.effect != 0)
     bins = np.full(len(said), -1)
     bins[settled] = _ranked(said[settled], _BINS)
@@ -145,7 +157,7 @@ def _signs(judged: Judged, counts: Floats) -> Table:
         sure = float(np.where(up[at], p_sign, 1 - p_sign).mean())
         rows.append(
             [f"tenth {k + 1} of {_BINS}", int(at.sum()), sure, float(said[at].mean()),
-             _mean(has.astype(np.float64), counts * at)]
+             _mean(has, counts, at)]
         )  # fmt: skip
     at = bins >= 0
     rows.append(
@@ -154,14 +166,14 @@ def _signs(judged: Judged, counts: Floats) -> Table:
             int(at.sum()),
             float("nan"),
             float(said[at].mean()),
-            _mean(has.astype(float), counts * at),
+            _mean(has, counts, at),
         ]
     )
     columns = ("variants by p_sign", "n", "p_sign, mean", "predicted share with its error", "share")
     return Table("Sign of the measurement", columns, rows_of(rows))
 
 
-def _risk(judged: Judged, counts: Floats) -> Table:
+def _risk(judged: Judged) -> Table:
     """Area under the risk-coverage curve within tenths of |effect|: the tenths say nothing."""
     size = np.abs(judged.evidence.effect)
     tenth = _ranked(size, _BINS)
@@ -171,6 +183,8 @@ def _risk(judged: Judged, counts: Floats) -> Table:
         ("predicted SD", judged.true.total_sd),
         ("epistemic SD", judged.evidence.epistemic),
     ):
+        if not np.isfinite(order).all():
+            continue  # one member has no spread to order by
         relative = [
             _area(error[at], order[at]) / float(error[at].mean())
             for at in (tenth == k for k in range(_BINS))
@@ -257,10 +271,16 @@ def _area(error: Floats, uncertain: Floats) -> float:
     return float(np.mean(np.cumsum(ordered) / np.arange(1, len(ordered) + 1)))
 
 
-def _mean(values: Floats, counts: Floats) -> Estimate:
-    kept = counts.sum(axis=0) > 0
-    draws = counts @ values / np.maximum(counts.sum(axis=1), 1)
-    return estimate(float(values[kept].mean()), draws)
+def _mean(
+    values: Floats, counts: Floats, rows: NDArray[np.bool_] | slice = slice(None)
+) -> Estimate:
+    chosen, drawn = values[rows], counts[:, rows]
+    if not len(chosen):
+        return Estimate(np.nan, np.nan, np.nan)
+    total = drawn.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        draws = np.where(total > 0, drawn @ chosen / total, np.nan)
+    return estimate(float(chosen.mean()), draws)
 
 
 def _ratio(values: Floats, others: Floats, counts: Floats) -> Estimate:
