@@ -31,7 +31,7 @@ def models_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     weights = tuple(w / 20 for w in (1, 3, 4, 1, 0))
     model = SumModel(base_weights=weights, members=1, targets=("K562", "WTC11", "HepG2"))
-    metrics = {"cagi5_release": Report("old", ()).to_json()}
+    metrics = {"uncertainty_release": Report("old", ()).to_json()}
     old = {"version": 1, "targets": ["K562"], "floor": 9.0}
     write_model(folder, model, card={"calibration": old, "metrics": metrics})
     return folder

@@ -113,22 +113,22 @@ def test_a_new_run_replaces_its_own_table_only(folder):
     assert "## CAGI5 challenge set: sum" not in (folder / "README.md").read_text()
 
 
-def test_new_scales_drop_the_tables_that_judged_the_old_intervals(folder):
-    for key in ("held_out", "sigma", "cagi5_challenge", "cagi5_release", "calibration"):
+def test_another_calibration_drops_the_tables_that_judged_the_old_intervals(folder):
+    for key in ("held_out", "cagi5_challenge", "calibration", "uncertainty_challenge"):
         update_metrics(folder, key, replace(REPORT, title=key))
     kept = read_card(folder)
     update_calibration(folder, None)
-    assert read_card(folder) == kept, "the scales are what they were"
+    assert read_card(folder) == kept, "it is what it was"
     update_calibration(folder, CALIBRATION)
-    assert set(read_card(folder).metrics) == {"held_out", "sigma"}
+    assert set(read_card(folder).metrics) == {"held_out", "cagi5_challenge"}
     page = (folder / "README.md").read_text()
     assert "## held_out" in page
-    assert "## cagi5_challenge" not in page
-    update_metrics(folder, "cagi5_challenge", REPORT)
+    assert "## uncertainty_challenge" not in page
+    update_metrics(folder, "uncertainty_challenge", REPORT)
     update_calibration(folder, CALIBRATION)
-    assert "cagi5_challenge" in read_card(folder).metrics
+    assert "uncertainty_challenge" in read_card(folder).metrics
     update_calibration(folder, None)
-    assert set(read_card(folder).metrics) == {"held_out", "sigma"}
+    assert set(read_card(folder).metrics) == {"held_out", "cagi5_challenge"}
     assert read_card(folder).calibration is None
 
 

@@ -54,10 +54,10 @@ def layout(
     notes = (
         f"{split.capitalize()} set. For every locus the distribution and its levels were fitted on "
         "the release set without that locus (the two TERT sets are one); nothing was fitted here.",
-        "one shape about zero: two normals as in ours, fitted alike, but the same for every variant: "
-        "what is gained over it is the model's. constant width: normal about zero, its SD the root mean square of the release set's other "
-        "loci, each with the same weight. as exported: normal about the effect with the model's "
-        "own spread and sigma.",
+        "one shape about zero: two normals as in ours, fitted alike, but the same for every "
+        "variant: what is gained over it is the model's. constant width: normal about zero, its SD "
+        "the root mean square of the release set's other loci, each with the same weight. as "
+        "exported: normal about the effect with the model's own spread and sigma.",
         "Coverage is of the measured effect by the distribution of the true one, widened by the "
         "standard error of that measurement.",
         "Calls: one list of all variants, tiers as `service/triage.py` makes them; not significant "
