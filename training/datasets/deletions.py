@@ -22,7 +22,7 @@ KEPT = ""
 # PKLR was measured twice. The challenge has the later one: over the release set the values of
 # 48 h correlate with CAGI5's by 0.99, those of 24 h by 0.91.
 PKLR_OF_CAGI5 = "PKLR-48h"
-_ELEMENT_OF = {"PKLR-24h": "PKLR", PKLR_OF_CAGI5: "PKLR"}
+CAGI5_NAME_OF = {"PKLR-24h": "PKLR", PKLR_OF_CAGI5: "PKLR"}
 _OTHER_TIME = "PKLR-24h"
 
 
@@ -43,7 +43,7 @@ def place_deletions(table: pd.DataFrame, data_dir: Path) -> pd.DataFrame:
     """
     found = table[table["alt"] == DELETED].reset_index(drop=True)
     measured_as = found["element"].to_numpy(str)
-    found["element"] = found["element"].replace(_ELEMENT_OF)
+    found["element"] = found["element"].replace(CAGI5_NAME_OF)
     bases, spans = read_elements(data_dir), element_spans(data_dir)
     released = _released_positions(data_dir)
     first, last = found["pos"].to_numpy().copy(), found["pos"].to_numpy().copy()

@@ -19,11 +19,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 import pandas as pd
 
 import service
 from training.datasets.cagi5 import CHALLENGE, MEASUREMENTS, RELEASE, locate_cagi5
-from training.datasets.deletions import PKLR_OF_CAGI5, place_deletions
+from training.datasets.deletions import (
+    CAGI5_NAME_OF,
+    DELETED,
+    PKLR_OF_CAGI5,
+    place_deletions,
+)
 from training.datasets.sources import LocatedFile
 
 CHALLENGE_LOG = Path(__file__).parents[1] / "challenge_log.jsonl"
@@ -104,6 +110,36 @@ def load_release_deletions(data_dir: Path) -> pd.DataFrame:
     """Read the measured 1-bp deletions that lie in release blocks; columns of `load_deletions`."""
     table = _read_deletions(locate_cagi5(MEASUREMENTS, data_dir).path, data_dir)
     return table[table["in_block"]].reset_index(drop=True)
+
+
+def load_release_measurements(data_dir: Path) -> pd.DataFrame:
+    """Read the measured SNVs that lie in release blocks, under the names of the measurements.
+
+    Which rows those are is found from elements and positions; the parser skips the values of all
+    others.
+
+    Returns:
+      Rows in file order: element, contig, pos (1-based, GRCh37), ref, alt, barcodes, value (log2
+      effect), se (of the value). PKLR appears under two names, one for each time.
+
+    Raises:
+      DataError: a file is missing or altered.
+    """
+    path = locate_cagi5(MEASUREMENTS, data_dir).path
+    release = pd.read_csv(
+        locate_cagi5(RELEASE, data_dir).path, sep="\t", usecols=["element", "pos"]
+    )
+    released = set(zip(release["element"].tolist(), release["pos"].tolist(), strict=True))
+    rows = pd.read_csv(path, sep="\t", usecols=["element", "pos", "alt"])
+    places = zip(rows["element"].replace(CAGI5_NAME_OF).tolist(), rows["pos"].tolist(), strict=True)
+    is_wanted = np.array([place in released for place in places], bool) & (rows["alt"] != DELETED)
+    return pd.read_csv(
+        path,
+        sep="\t",
+        usecols=["element", "chrom", "pos", "ref", "alt", "barcodes", "value", "se"],
+        dtype={"chrom": str, "ref": str, "alt": str},
+        skiprows=(np.flatnonzero(~is_wanted) + 1).tolist(),  # line 0 is the header
+    ).rename(columns={"chrom": "contig"})
 
 
 def measurement_errors(table: pd.DataFrame, data_dir: Path) -> pd.DataFrame:

@@ -17,10 +17,11 @@ import pandas as pd
 from service.reference import Reference
 from service.registry import Model
 from service.scoring import Scorer
-from training.datasets.cagi5 import MEASUREMENTS, RELEASE, locate_cagi5, reference_path
-from training.datasets.deletions import DELETED, MIN_BARCODES
+from training.datasets.cagi5 import reference_path
+from training.datasets.deletions import MIN_BARCODES
 from training.datasets.replicates import align_replicates
 from training.evaluation.calibrate import OPTIONS
+from training.evaluation.challenge import load_release_measurements
 from training.evaluation.metrics import (
     Estimate,
     Floats,
@@ -35,8 +36,6 @@ from training.evaluation.predictions import predict
 
 KEY = ["contig", "pos", "ref", "alt"]
 _SIMULATIONS = 200
-# CAGI5 has one element where the table of measurements has two times.
-_PUBLISHED_AS = {"PKLR-24h": "PKLR", "PKLR-48h": "PKLR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +104,7 @@ def load_release_twins(data_dir: Path) -> dict[Twins, pd.DataFrame]:
       {twins: rows with element (the first's), `KEY` (pos 1-based) and, with suffixes _1 and _2,
       barcodes, value (log2 effect) and se (of the value)}, both with 10 barcodes or more.
     """
-    path = locate_cagi5(MEASUREMENTS, data_dir).path
-    places = pd.read_csv(locate_cagi5(RELEASE, data_dir).path, sep="\t", usecols=["element", "pos"])
-    released = set(zip(places["element"].tolist(), places["pos"].tolist(), strict=True))
-    rows = pd.read_csv(path, sep="\t", usecols=["element", "pos", "alt"])
-    elements = rows["element"].replace(_PUBLISHED_AS)
-    places_of_rows = zip(elements.tolist(), rows["pos"].tolist(), strict=True)
-    in_block = np.array([place in released for place in places_of_rows], bool)
-    left_out = np.flatnonzero(~in_block | (rows["alt"] == DELETED).to_numpy())
-    table = pd.read_csv(
-        path,
-        sep="\t",
-        usecols=["element", "chrom", "pos", "ref", "alt", "barcodes", "value", "se"],
-        dtype={"chrom": str, "ref": str, "alt": str},
-        skiprows=(left_out + 1).tolist(),  # line 0 is the header
-    ).rename(columns={"chrom": "contig"})
+    table = load_release_measurements(data_dir)
     table = table[table["barcodes"] >= MIN_BARCODES]
     found = {}
     for twins in TWINS:
