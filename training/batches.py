@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
+from service.sequence import UNKNOWN
 from training.assays import ASSAY_BY_NAME, ASSAYS, WINDOW, Assay, window_codes
+from training.augment import Augment
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.losses.base import Batch
 from training.samplers.base import Labels, Sampler
@@ -41,6 +43,7 @@ class LabelledSequences:
       assays: the A assays, in column order.
       codes: (n, 230) uint8 base codes of the construct.
       reverse_codes: the same with the insert reverse-complemented between its flanks.
+      inserts: (n, 2) where the insert starts and ends in both, 0-based half-open.
       activity: (n, A) float32, NaN where not measured.
       variance: (n, A) float32 shrunk replicate variance, NaN where not measured.
       typical: (A,) float32 median variance of the assay in the training folds, NaN where no
@@ -52,6 +55,7 @@ class LabelledSequences:
     assays: tuple[Assay, ...]
     codes: NDArray[np.uint8]
     reverse_codes: NDArray[np.uint8]
+    inserts: NDArray[np.int64]
     activity: NDArray[np.float32]
     variance: NDArray[np.float32]
     typical: NDArray[np.float32]
@@ -67,13 +71,20 @@ class LabelledSequences:
         """Number of constructs n."""
         return len(self.codes)
 
+    def oriented(self, rows: NDArray[np.int64], reverse: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """(m, 230) codes of m rows, those marked `reverse` in the other orientation."""
+        return np.where(reverse[:, None], self.reverse_codes[rows], self.codes[rows])
+
     def batch(
-        self, rows: NDArray[np.int64], reverse: NDArray[np.bool_], progress: float = 0.0
+        self,
+        rows: NDArray[np.int64],
+        reverse: NDArray[np.bool_],
+        progress: float = 0.0,
+        codes: NDArray[np.uint8] | None = None,
     ) -> Batch:
-        """The rows as one batch; those marked `reverse` in the other orientation."""
-        codes = np.where(reverse[:, None], self.reverse_codes[rows], self.codes[rows])
+        """The rows as one batch; with these codes, or those of the constructs so `oriented`."""
         return Batch(
-            codes=torch.from_numpy(codes),
+            codes=torch.from_numpy(self.oriented(rows, reverse) if codes is None else codes),
             activity=torch.from_numpy(self.activity[rows]),
             variance=torch.from_numpy(self.variance[rows]),
             noise=torch.from_numpy(_relative(self.variance[rows], self.typical)),
@@ -126,6 +137,17 @@ def construct_index(table: pd.DataFrame) -> tuple[NDArray[np.int64], int]:
     return row.astype(np.int64), len(construct)
 
 
+def insert_spans(lengths: Sequence[int], flanks: tuple[str, str]) -> NDArray[np.int64]:
+    """Where inserts stand in the window: n lengths -> (n, 2) start and end, 0-based half-open."""
+    distinct, number = np.unique(np.asarray(lengths, dtype=np.int64), return_inverse=True)
+    # Seen in a construct of nothing but its insert: `window_codes` alone decides where that lies.
+    left, right = ("N" * len(flank) for flank in flanks)
+    is_insert = window_codes(["A" * int(n) for n in distinct], (left, right)) != UNKNOWN
+    start = is_insert.argmax(axis=1)
+    spans: NDArray[np.int64] = np.stack([start, start + distinct], axis=1)[number]
+    return spans
+
+
 def labelled_sequences(
     table: pd.DataFrame,
     assays: Sequence[Assay],
@@ -156,12 +178,13 @@ def labelled_sequences(
     variance[row, column] = table["variance_shrunk"].to_numpy() / sd**2
     first = table.groupby(row).first()
     oriented = []
+    inserts = np.empty((n_constructs, 2), dtype=np.int64)
     for reverse in (False, True):
         codes = np.empty((n_constructs, WINDOW), dtype=np.uint8)
         for flank, rows in first.groupby(first["assay"].map(lambda a: ASSAY_BY_NAME[a].flanks)):
-            codes[rows.index.to_numpy()] = window_codes(
-                rows["sequence"].tolist(), flank, reverse=reverse
-            )
+            at, sequences = rows.index.to_numpy(), rows["sequence"].tolist()
+            codes[at] = window_codes(sequences, flank, reverse=reverse)
+            inserts[at] = insert_spans([len(sequence) for sequence in sequences], flank)
         oriented.append(codes)
     replicated = (
         table.groupby("assay")["noise_sd"]
@@ -172,6 +195,7 @@ def labelled_sequences(
         assays=tuple(assays),
         codes=oriented[0],
         reverse_codes=oriented[1],
+        inserts=inserts,
         activity=activity,
         variance=variance,
         typical=typical_variance(variance) if typical is None else typical,
@@ -189,8 +213,9 @@ class EpochBatches(IterableDataset[Batch]):
       data: rows to draw from.
       sampler: which of them make an epoch.
       batch_size: rows a batch.
-      seed: of order and orientation.
+      seed: of order, orientation and augmentation.
       epochs: of the whole run, which `progress` is a share of.
+      augments: what each epoch is augmented with; epochs beyond them are not.
     """
 
     def __init__(
@@ -200,10 +225,13 @@ class EpochBatches(IterableDataset[Batch]):
         batch_size: int,
         seed: int,
         epochs: int = 1,
+        *,
+        augments: Sequence[Augment | None] = (),
     ) -> None:
         super().__init__()
         self.data, self.sampler, self.batch_size, self.seed = data, sampler, batch_size, seed
         self.epochs, self.epoch = epochs, 0
+        self.augments = tuple(augments)
         self.labels = Labels(data.activity, data.noise)
 
     def __len__(self) -> int:
@@ -213,10 +241,18 @@ class EpochBatches(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         """The batches of `self.epoch`, reverse-complemented with probability 1/2 each row."""
         rng = np.random.default_rng([self.seed, self.epoch])
+        # A generator of its own: with and without changes, the same rows come the same way round.
+        changes = np.random.default_rng([self.seed, self.epoch, 1])
+        augment = self.augments[self.epoch] if self.epoch < len(self.augments) else None
         progress = self.epoch / self.epochs
         order = self.sampler.epoch(
             self.labels, batch_size=self.batch_size, progress=progress, rng=rng
         )
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             rows = order[start : start + self.batch_size]
-            yield self.data.batch(rows, rng.random(len(rows)) < 0.5, progress)
+            reverse = rng.random(len(rows)) < 0.5
+            codes = None
+            if augment:
+                inserts = self.data.inserts[rows]
+                codes = augment.apply(self.data.oriented(rows, reverse), inserts, changes)
+            yield self.data.batch(rows, reverse, progress, codes)

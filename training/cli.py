@@ -23,6 +23,8 @@ from training.datasets.table import (
     load_table,
     require_digest,
 )
+from training.distil.command import RUNS, distil
+from training.distil.places import student_members, trained_members
 from training.evaluation.challenge import CHALLENGE_LOG
 from training.recipe import Recipe
 from training.report import command as report_command
@@ -33,13 +35,13 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command()(distil)
 app.command()(recipes)
 app.command()(campaign)
 app.command()(report_command.report)
 app.command()(pair_noise_command.noise)
 app.command()(doubt_command.novelty)
 app.command()(doubt_command.background)
-RUNS = Path("build/runs")
 
 Data = Annotated[
     Path | None,
@@ -135,6 +137,10 @@ def export(
     name: Annotated[
         str | None, typer.Option(help="Name of the model.", show_default="RECIPE")
     ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="Of a student: the recipe that it was distilled from.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="With --teacher: of the student's training.")] = 42,
     table: TableFile = TABLE_PATH,
     runs: Runs = RUNS,
     models: Models = None,
@@ -142,12 +148,10 @@ def export(
     """Export the trained members of a recipe as one model folder, with its card."""
     from training.folder import make_model, read_provenance  # noqa: PLC0415
 
-    chosen = _recipe(recipe)
-    files = [runs / recipe / str(seed) / "member.safetensors" for seed in chosen.seeds]
-    if missing := [str(file) for file in files if not file.exists()]:
-        raise DataError(
-            f"not trained yet: {', '.join(missing)}; run `varsigma-train train {recipe}`"
-        )
+    if teacher is None:
+        files = trained_members(_recipe(recipe), runs)
+    else:
+        files = student_members(recipe, runs, seed, teacher)
     folder = make_model(
         files,
         name=name or recipe,

@@ -12,6 +12,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -22,6 +23,7 @@ from torch.jit._trace import TracerWarning  # not exported elsewhere under mypy 
 
 from service.registry import CONTRACT_VERSION, INPUT, OUTPUTS, UNITS
 from service.sequence import encode
+from training.architectures.network import NetworkModule
 from training.assays import INSERT, Assay
 from training.members import Member, load_members
 
@@ -50,6 +52,20 @@ def served_assays(members: Sequence[Member]) -> list[Assay]:
     return served
 
 
+def has_one_trunk(members: Sequence[Member]) -> bool:
+    """Whether the members are the heads of one student, whose trunk then runs once.
+
+    Raises:
+      ExportError: they are heads of a student, but not of the same one.
+    """
+    if members[0].teacher is None:
+        return False
+    first, *others = (member.network.trunk.state_dict() for member in members)
+    if not all(torch.equal(first[name], other[name]) for other in others for name in first):
+        raise ExportError("the heads of one student share one trunk; these do not")
+    return True
+
+
 class ServedModel(nn.Module):
     """Members side by side over one window of genome: `bases (N, W) -> mu, sigma (N, M, T)`."""
 
@@ -65,6 +81,7 @@ class ServedModel(nn.Module):
         targets = served_assays(members)
         columns = [members[0].assays.index(assay) for assay in targets]
         self.networks = nn.ModuleList(member.network for member in members)
+        self.has_one_trunk = has_one_trunk(members)
         for name, flank in zip(("left", "right"), targets[0].flanks, strict=True):
             self.register_buffer(name, torch.from_numpy(encode(flank).astype(np.int64))[None])
         self.register_buffer("columns", torch.tensor(columns))
@@ -83,14 +100,22 @@ class ServedModel(nn.Module):
         # which run on the host and cost a CUDA session two copies a batch.
         zeros = codes[:, :1] * 0
         codes = torch.cat([zeros + self.left, codes, zeros + self.right], dim=1)
-        predictions = [network(codes) for network in self.networks]
-        mu = torch.stack([p.mu.index_select(1, self.columns) for p in predictions], dim=1)
-        if predictions[0].log_var is None:
+        means, log_vars = zip(*self._predict(codes), strict=True)
+        mu = torch.stack([one.index_select(1, self.columns) for one in means], dim=1)
+        if log_vars[0] is None:
             sigma = mu * 0 + self.constant_sigma
         else:
-            log_vars = [p.log_var.index_select(1, self.columns) for p in predictions]
-            sigma = torch.exp(0.5 * torch.stack(log_vars, dim=1))
+            selected = [one.index_select(1, self.columns) for one in log_vars]
+            sigma = torch.exp(0.5 * torch.stack(selected, dim=1))
         return mu * self.sd + self.mean, sigma * self.sd
+
+    def _predict(self, codes: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+        """(N, 230) codes -> mu (N, A) and log_var (N, A) or None of each member."""
+        if self.has_one_trunk:
+            features, _ = cast(NetworkModule, self.networks[0]).features(codes)
+            return [cast(NetworkModule, network).heads(features) for network in self.networks]
+        predictions = [network(codes) for network in self.networks]
+        return [(prediction.mu, prediction.log_var) for prediction in predictions]
 
 
 def strip_initial_states(model: onnx.ModelProto) -> None:

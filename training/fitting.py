@@ -42,6 +42,7 @@ class _Module(lightning.LightningModule):
         self.recipe, self.cycle = recipe, cycle
         self.steps = cycle.epochs * steps_per_epoch
         self.network: NetworkModule = recipe.architecture.build(assays)
+        recipe.architecture.initialise(self.network)
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         prediction = self.network(batch.codes)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from service.registry import CONTRACT_VERSION, UNITS
 from training.assays import INSERT, Assay, window_codes
+from training.batches import assays_of
 from training.card import Card, TargetCard, TrainingTable, write_card
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.sources import DataError
@@ -87,12 +88,18 @@ def make_model(
 
 def sigma_source(assay: Assay, member: Member, table: pd.DataFrame) -> str:
     """Say in words where the sigma of a served assay got its gradient from."""
+    if member.teacher:
+        return f"its member of {member.teacher.recipe}, {_variance_head(assay, table)}"
     if not ZOO[member.recipe].architecture.predicts_variance:
         return f"one constant: SD of the residuals of {assay.name} on the validation fold"
+    return _variance_head(assay, table)
+
+
+def _variance_head(assay: Assay, table: pd.DataFrame) -> str:
     replicated = set(table.loc[table["noise_sd"].notna(), "assay"])
     sharing = [
         other.name
-        for other in member.assays
+        for other in assays_of(table)
         if other.cell_type == assay.cell_type and other.name in replicated
     ]
     parts = [f"replicate variance of {', '.join(sharing)}"] if sharing else []
@@ -103,12 +110,23 @@ def sigma_source(assay: Assay, member: Member, table: pd.DataFrame) -> str:
 
 def _summary(member: Member, n: int) -> str:
     recipe = ZOO[member.recipe]
-    trunk = type(recipe.architecture.trunk).__name__
-    kind = "mean and variance" if recipe.architecture.predicts_variance else "mean only"
-    weights = sum(parameter.numel() for parameter in member.network.parameters())
+    trunk = recipe.architecture.trunk
+    kind = type(trunk).__name__
+    started = f" started from {trunk.origin}" if trunk.origin else ""
+    weights, heads = (
+        sum(parameter.numel() for parameter in module.parameters())
+        for module in (member.network, member.network.heads)
+    )
+    if member.teacher:
+        return (
+            f"{n} heads of {heads:,} weights on one {kind} trunk of {weights - heads:,}{started} "
+            f"(recipe {recipe.name}), each distilled from one member of recipe "
+            f"{member.teacher.recipe} (fingerprint {member.teacher.fingerprint})."
+        )
+    says = "mean and variance" if recipe.architecture.predicts_variance else "mean only"
     return (
-        f"{n} members of recipe {recipe.name} ({kind}; {trunk} trunk, {weights:,} weights each), "
-        f"trained on {len(member.assays)} MPRA tables at once."
+        f"{n} members of recipe {recipe.name} ({says}; {kind} trunk{started}, {weights:,} weights "
+        f"each), trained on {len(member.assays)} MPRA tables at once."
     )
 
 
@@ -139,14 +157,21 @@ def read_provenance(table_path: Path) -> list[dict[str, Any]]:
 
 
 def predictor_of(model_dir: Path) -> AssayPredictor:
-    """What the members of a model folder say of the rows of any assay, both strands averaged."""
+    """What the members of a model folder say of the rows of any assay, both strands averaged.
+
+    Raises:
+      DataError: of `predict`, for an assay that the members, heads of a student, were not taught.
+    """
     members = model_members(model_dir)
 
     def predict(
         rows: pd.DataFrame,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         names = [assay.name for assay in members[0].assays]
-        column = names.index(str(rows["assay"].iloc[0]))
+        wanted = str(rows["assay"].iloc[0])
+        if wanted not in names:
+            raise DataError(f"{model_dir.name} knows {', '.join(names)}; not {wanted}")
+        column = names.index(wanted)
         flanks = members[0].assays[column].flanks
         strands = [
             window_codes(rows["sequence"].tolist(), flanks, reverse=reverse)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,21 @@ class MemberError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class TaughtBy:
+    """Whose member a head of a student was distilled from.
+
+    Attributes:
+      recipe: of the teacher; the member's own seed is that of the teacher's member.
+      fingerprint: of that recipe.
+      seed: of the student's training.
+    """
+
+    recipe: str
+    fingerprint: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One (recipe, seed) after training.
 
@@ -41,6 +56,7 @@ class Member:
       residual_sd: per assay, SD of the validation residuals on the standardised scale; what a
         member without a variance head offers as its sigma.
       network: averaged weights, in evaluation mode.
+      teacher: of a member that is one head of a student; all heads have one trunk.
     """
 
     recipe: str
@@ -51,6 +67,7 @@ class Member:
     scale: Scale
     residual_sd: tuple[float, ...]
     network: NetworkModule
+    teacher: TaughtBy | None = None
 
 
 def save_member(member: Member, path: Path) -> None:
@@ -65,6 +82,8 @@ def save_member(member: Member, path: Path) -> None:
         "sd": json.dumps(member.scale.sd.tolist()),
         "residual_sd": json.dumps(member.residual_sd),
     }
+    if member.teacher:
+        metadata["teacher"] = json.dumps(asdict(member.teacher))
     partial = path.with_suffix(".partial")
     weights = {name: value.contiguous() for name, value in member.network.state_dict().items()}
     save_file(weights, partial, metadata)
@@ -95,6 +114,7 @@ def load_member(path: Path, recipes: Mapping[str, Recipe] = ZOO) -> Member:
     assays = tuple(ASSAY_BY_NAME[name] for name in json.loads(metadata["assays"]))
     network = recipe.architecture.build(assays)
     network.load_state_dict(weights)
+    teacher = metadata.get("teacher")
     return Member(
         recipe=recipe.name,
         fingerprint=recipe.fingerprint,
@@ -104,6 +124,7 @@ def load_member(path: Path, recipes: Mapping[str, Recipe] = ZOO) -> Member:
         scale=Scale(np.array(json.loads(metadata["mean"])), np.array(json.loads(metadata["sd"]))),
         residual_sd=tuple(json.loads(metadata["residual_sd"])),
         network=network.eval(),
+        teacher=TaughtBy(**json.loads(teacher)) if teacher else None,
     )
 
 
@@ -138,11 +159,11 @@ def load_members(paths: Sequence[Path]) -> list[Member]:
     """Read members that are to be served together.
 
     Raises:
-      MemberError: they differ in recipe or assays, or a seed comes twice.
+      MemberError: they differ in recipe, assays or teacher, or a seed comes twice.
     """
     members = [load_member(path) for path in paths]
-    if len({(member.recipe, member.assays, member.data_digest) for member in members}) != 1:
-        raise MemberError("members of one model share one recipe, one table and its assays")
+    if len({(one.recipe, one.assays, one.data_digest, one.teacher) for one in members}) != 1:
+        raise MemberError("members of one model share one recipe, one table, its assays, a teacher")
     if len({member.seed for member in members}) != len(members):
         raise MemberError("each member of a model has a seed of its own")
     return members

@@ -13,6 +13,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 from training.architectures.network import Network
+from training.augment import Augment
+from training.distil.loss import Distillation
+from training.distil.mutants import Mutants
 from training.losses.base import Loss
 from training.losses.regression import MaskedMSE
 from training.samplers import Sampler, Shuffled
@@ -80,11 +83,14 @@ class Recipe:
       family: of strategies, in reports.
       aliases: what the published study calls its runs, one for each of the first seeds; an `=`
         joins two ids under which it ran the same thing.
+      augment: how training sequences are changed, in the cycles that it names.
 
     Raises:
       RecipeError: the loss needs a variance head that the architecture lacks, or the other way
-        round; the loss needs pairs that the sampler does not mine; there is no seed, or one twice;
-        there are more aliases than seeds; or the first cycle is not the one of `start`.
+        round; the loss needs pairs that the sampler does not mine; only some of its parts are a
+        student's, or a student is augmented or has a start; there is no seed, or one twice;
+        there are more aliases than seeds; the augmentation names no cycle, or one that there is
+        not; or the first cycle is not the one of `start`.
     """
 
     name: str
@@ -96,6 +102,7 @@ class Recipe:
     seeds: tuple[int, ...] = field(default=(42,), compare=False)
     family: str = field(default="", compare=False)
     aliases: tuple[str, ...] = field(default=(), compare=False)
+    augment: Augment | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -107,27 +114,53 @@ class Recipe:
         if self.loss.needs_pairs and not self.sampler.makes_pairs:
             sampler = type(self.sampler).__name__
             raise RecipeError(f"{self.name}: {loss} needs mined pairs; {sampler} makes none")
+        of_student = (
+            self.architecture.needs_teacher,
+            isinstance(self.loss, Distillation),
+            isinstance(self.sampler, Mutants),
+        )
+        if any(of_student) and not (all(of_student) and not self.augment and not self.start):
+            raise RecipeError(
+                f"{self.name}: a student takes StudentHeads, Distillation and Mutants together, "
+                "and neither augmentation nor a start"
+            )
         if len(self.aliases) > len(self.seeds):
             raise RecipeError(f"{self.name}: {self.aliases} are more aliases than seeds")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise RecipeError(f"{self.name}: seeds must be distinct and at least one: {self.seeds}")
+        numbers = range(len(self.optim.cycles))
+        if self.augment and not (self.augment.cycles and set(self.augment.cycles) <= set(numbers)):
+            raise RecipeError(
+                f"{self.name}: augmented in cycles {self.augment.cycles} of {list(numbers)}"
+            )
 
         if self.start is not None and (
             self.start.start is not None
             or len(self.optim.cycles) == 1
             or self.start.optim != self.optim
             or self.start.sampler != self.sampler
+            or self.start.augment != self.augment
             or self.start.architecture.trunk != self.architecture.trunk
         ):
             raise RecipeError(
-                f"{self.name}: the first cycle cannot be that of {self.start.name}; trunk, sampler "
-                "and optimisation must be the same, and a second cycle must follow"
+                f"{self.name}: the first cycle cannot be that of {self.start.name}; trunk, sampler,"
+                " optimisation and augmentation must be the same, and a second cycle must follow"
             )
 
     @property
     def spec(self) -> tuple[Network, Loss, Sampler, Optim]:
-        """What decides the weights, apart from seed and data."""
+        """What decides the weights, apart from seed, data, `start` and `augment`."""
         return (self.architecture, self.loss, self.sampler, self.optim)
+
+    @property
+    def augments(self) -> tuple[Augment | None, ...]:
+        """What each epoch of the run is augmented with."""
+        on = self.augment.cycles if self.augment else ()
+        return tuple(
+            self.augment if number in on else None
+            for number, cycle in enumerate(self.optim.cycles)
+            for _ in range(cycle.epochs)
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -138,6 +171,9 @@ class Recipe:
             *([type(part).__name__, asdict(part)] for part in self.spec),
             self.start.fingerprint if self.start else None,
         ]
+        # Only where there is one: recipes older than augmentation keep their fingerprints.
+        if self.augment:
+            document.append([type(self.augment).__name__, asdict(self.augment)])
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -9,7 +9,7 @@ interrupted and resumed ends with the same weights as an undisturbed one.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +29,10 @@ from training.batches import (
 )
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.table import table_digest
+from training.distil.places import MEMBER, RUN
 from training.fitting import quiet, run_cycles
 from training.members import Member, predict_constructs, save_member
 from training.recipe import Recipe
-
-RUN = "run.json"
 
 
 class RunError(ValueError):
@@ -72,7 +71,7 @@ def split(
     return train, validation, scale
 
 
-def _claim(folder: Path, run: dict[str, str | int]) -> None:
+def claim(folder: Path, run: Mapping[str, str | int | list[int]]) -> None:
     """Note what a new folder's run is, or make sure that it is the one meant.
 
     Raises:
@@ -127,20 +126,20 @@ def train_member(
 
     Raises:
       DivergedError: the loss became NaN or infinite.
-      RunError: the folder holds another run.
+      RunError: the folder holds another run, or the recipe learns from members.
     """
+    if recipe.architecture.needs_teacher:
+        raise RunError(f"{recipe.name} learns from members: `varsigma-train distil TEACHER`")
     digest = table_digest(table)
     for claimed in [recipe, *filter(None, [recipe.start])]:
         run = {"fingerprint": claimed.fingerprint, "data_digest": digest}
         run |= {"variation": variation.name} if variation else {}
-        _claim(
-            run_folder(runs, claimed, seed, variation), {**run, "seed": seed, "threads": threads}
-        )
+        claim(run_folder(runs, claimed, seed, variation), {**run, "seed": seed, "threads": threads})
     folder = run_folder(runs, recipe, seed, variation)
     folders = [folder / f"cycle{number}" for number in range(len(recipe.optim.cycles))]
     if recipe.start:
         folders[0] = run_folder(runs, recipe.start, seed, variation) / "cycle0"
-    path = folder / "member.safetensors"
+    path = folder / MEMBER
     if path.exists():
         return path
     torch.set_num_threads(threads)
@@ -150,7 +149,14 @@ def train_member(
         if variation:
             train = variation.change(train, seed)
         optim = recipe.optim
-        batches = EpochBatches(train, recipe.sampler, optim.batch_size, seed, optim.epochs)
+        batches = EpochBatches(
+            train,
+            recipe.sampler,
+            optim.batch_size,
+            seed,
+            optim.epochs,
+            augments=recipe.augments,
+        )
         network = run_cycles(
             recipe,
             batches,

@@ -13,8 +13,13 @@ from functools import cache
 
 from training.architectures.factorized import Factorized
 from training.architectures.heads import Heads, MeanHeads, MeanVarianceHeads
+from training.architectures.motifs import MotifCompact
 from training.architectures.network import Network
+from training.architectures.student import StudentHeads
 from training.architectures.trunks import Compact, DreamRNN, Trunk
+from training.augment import Augment, EvoAug
+from training.distil.loss import Distillation
+from training.distil.mutants import Mutants
 from training.losses.base import Loss
 from training.losses.contrastive import ContrastiveAnchor, TripletAnchor
 from training.losses.gating import AdaptiveNoiseGated, NoiseGated, NoiseGatedMSE
@@ -35,6 +40,19 @@ LINEAR = MeanVariance(space="linear", lambda_var=1.0)
 
 MSE = Recipe("mse", PLAIN, seeds=TRIO)
 
+# Of the models to ship: longer than by default, so that changed sequences have time to teach.
+LONG = Optim(cycles=(Cycle(11, 2e-3), Cycle(3, 1e-3, warmup=0.1)))
+STUDENT = "varsigma.student"
+
+
+def _levers(name: str, trunk: Trunk, augment: Augment | None = None) -> Recipe:
+    """dh7 with this trunk and augmentation: a mean alone first, then its variance as well."""
+    mean = Network(trunk, MeanHeads())
+    start = Recipe(f"{name}.mean", mean, optim=LONG, augment=augment)
+    gauss = Network(trunk, MeanVarianceHeads())
+    return Recipe(name, gauss, MeanVariance(), optim=LONG, start=start, seeds=TRIO, augment=augment)
+
+
 # dh7 supervises the variance once the mean is learned: supervised from the first step on, it cost
 # the compact trunk accuracy on the validation fold.
 ZOO = index(
@@ -45,6 +63,20 @@ ZOO = index(
         Recipe("dream_rnn.mse", RNN, optim=STUDY, seeds=TRIO),
         Recipe("dream_rnn.dh7", RNN_GAUSS, MeanVariance(), optim=STUDY, seeds=TRIO),
         Recipe("dream_rnn.dh7.linear", RNN_GAUSS, LINEAR, optim=STUDY, seeds=TRIO),
+        _levers("varsigma.plain", Compact()),
+        _levers("varsigma.evo", Compact(), EvoAug()),
+        _levers("varsigma.motif", MotifCompact()),
+        _levers("varsigma.evo_motif", MotifCompact(), EvoAug()),
+        _levers("varsigma.wide", Compact(width=128)),
+        # Its trunk stands for those of several members. A member of it has its teacher's seed.
+        Recipe(
+            STUDENT,
+            Network(Compact(width=128), StudentHeads()),
+            Distillation(),
+            Mutants(),
+            Optim(cycles=(Cycle(12, 2e-3),)),
+            seeds=SEEDS,
+        ),
     ]
 )
 

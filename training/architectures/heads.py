@@ -37,16 +37,23 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Heads:
-    """Base of all head sets."""
+    """Base of all head sets.
+
+    Attributes:
+      predicts_variance: whether a log-variance is returned.
+      needs_teacher: whether they learn from the members of another recipe instead of from labels.
+    """
 
     predicts_variance: ClassVar[bool] = False
+    needs_teacher: ClassVar[bool] = False
 
     def build(self, n_features: int, assays: Sequence[Assay]) -> nn.Module:
         """A module mapping features (N, D) to (mu, log_var or None)."""
         raise NotImplementedError
 
 
-def _mlp(n_in: int, hidden: int, n_out: int, *, bias: bool = True) -> nn.Sequential:
+def mlp(n_in: int, hidden: int, n_out: int, *, bias: bool = True) -> nn.Sequential:
+    """One hidden layer of ReLU: (N, n_in) -> (N, n_out); `bias` is of the last layer."""
     return nn.Sequential(nn.Linear(n_in, hidden), nn.ReLU(), nn.Linear(hidden, n_out, bias=bias))
 
 
@@ -87,8 +94,8 @@ class MeanVarianceModule(nn.Module):
         if spec.mean == "linear":
             self.mean: nn.Module = nn.Linear(n_features, len(assays))
         else:
-            self.mean = _mlp(n_features, spec.hidden, len(assays))
-        self.variance = _mlp(n_features, spec.hidden, len(cell_types), bias=False)
+            self.mean = mlp(n_features, spec.hidden, len(assays))
+        self.variance = mlp(n_features, spec.hidden, len(cell_types), bias=False)
         self.offset = nn.Parameter(torch.zeros(len(assays)))
         self.register_buffer(
             "cell_type_of", torch.tensor([cell_types.index(a.cell_type) for a in assays])

@@ -30,11 +30,16 @@ class NetworkModule(nn.Module):
         self.trunk = spec.trunk.build()
         self.heads = spec.heads.build(spec.trunk.n_features, assays)
 
-    def forward(self, codes: Tensor) -> Prediction:
-        """Predict every assay for (N, L) integer base codes."""
+    def features(self, codes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the trunk makes of (N, L) integer base codes: (N, D) and its auxiliary losses."""
         # uint8 indices would be read as a mask, and ONNX Gather wants int64.
         one_hot = nn.functional.embedding(codes.long(), self.one_hot_table).transpose(1, 2)
-        features, aux_losses = self.trunk(one_hot.contiguous())
+        features: tuple[Tensor, dict[str, Tensor]] = self.trunk(one_hot.contiguous())
+        return features
+
+    def forward(self, codes: Tensor) -> Prediction:
+        """Predict every assay for (N, L) integer base codes."""
+        features, aux_losses = self.features(codes)
         mu, log_var = self.heads(features)
         return Prediction(mu=mu, log_var=log_var, embedding=features, aux_losses=aux_losses)
 
@@ -51,6 +56,15 @@ class Network:
         """Whether the heads return a log-variance."""
         return self.heads.predicts_variance
 
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it learns from the members of another recipe instead of from labels."""
+        return self.heads.needs_teacher
+
     def build(self, assays: Sequence[Assay]) -> NetworkModule:
         """A fresh module for these assays, in this order."""
         return NetworkModule(self, assays)
+
+    def initialise(self, network: NetworkModule) -> None:
+        """Give a fresh module what it does not start from at random."""
+        self.trunk.initialise(network.trunk)

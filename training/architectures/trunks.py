@@ -29,6 +29,18 @@ class Trunk:
         """
         raise NotImplementedError
 
+    @property
+    def origin(self) -> str:
+        """What cards say a fresh module starts from; empty where that is chance alone."""
+        return ""
+
+    def initialise(self, trunk: nn.Module) -> None:
+        """Give a fresh module of this trunk what it does not start from at random.
+
+        The trainer calls it before the first step; whoever loads weights need not. It must not
+        draw from torch's generator, so that all else starts as it would without.
+        """
+
 
 class ConvBlock(nn.Module):
     """Two parallel length-preserving convolutions, each BN -> ReLU -> dropout, concatenated."""

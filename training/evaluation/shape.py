@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from service.calibration import Shape
 from service.mixture import Mixture
@@ -82,7 +82,7 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
 
     Args:
       evidence: n measured effects.
-      start: where to look first and only; None looks from several places.
+      start: where to look first, and only there if that converges; None looks from several places.
 
     Raises:
       RuntimeError: the optimiser converges from no start.
@@ -93,12 +93,12 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
     )
     if start is not None:
         floors = (start.effect_floor, start.spread_floor)
-    # Without members to disagree, two of the three features are not there.
-    n_by = 3 if _has(evidence) else 1
     weight, size = evidence.weight, np.log(np.abs(evidence.effect) + floors[0])
     spread = np.log(evidence.epistemic + floors[1]) if _has(evidence) else np.zeros(len(size))
     centre = np.array([weight @ size, weight @ spread])
     scale = np.array([float(np.std(x)) or 1.0 for x in (size, spread)])
+    # A model that says nothing has no feature, one without members to disagree has one of three.
+    n_by = 0 if np.ptp(size) == 0 else 3 if _has(evidence) else 1
 
     def shape_of(x: Floats) -> Shape:
         slopes, sds, odds = np.exp(x[:2]), np.exp(x[2:4]), x[4]
@@ -142,16 +142,21 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
         np.array([*np.log([a, b, c * typical, d * typical]), odds, *np.zeros(n_by)])
         for a, b, c, d, odds in _STARTS
     ]
-    found = [
-        minimize(
+
+    def search(x: Floats) -> OptimizeResult:
+        return minimize(
             loss,
             x,
+            # Differences to one side are too rough for the last steps of the search.
+            jac="3-point",
             method="L-BFGS-B",
             bounds=[(-9.0, 5.0)] * 4 + [(-12.0, 12.0)] * (1 + n_by),
             options={"ftol": _TOLERANCE},
         )
-        for x in ([inverse(start)] if start is not None else starts)
-    ]
+
+    found = [search(inverse(start))] if start is not None else []
+    if not any(result.success for result in found):
+        found += [search(x) for x in starts]
     converged = [result for result in found if result.success]
     if not converged:
         raise RuntimeError(f"the calibration did not converge: {found[0].message}")

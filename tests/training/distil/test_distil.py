@@ -1,0 +1,373 @@
+"""From members to a student and to a served model: who teaches what, and what is exported."""
+
+import dataclasses
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from service.registry import Registry
+from service.sequence import decode
+from tests.training.small_recipe import SMALL
+from tests.training.test_folder import FILES
+from tests.training.toy_table import toy_table
+from training import cli
+from training import members as members_module
+from training.architectures.heads import MeanHeads, Prediction
+from training.architectures.network import Network
+from training.architectures.student import StudentHeads
+from training.architectures.trunks import Compact
+from training.assays import LENTI_FLANKS
+from training.augment import EvoAug
+from training.card import read_card
+from training.datasets.sources import DataError
+from training.distil.lessons import DistilError, TaughtBatches, Teacher
+from training.distil.loss import Distillation
+from training.distil.mutants import Mutants
+from training.distil.places import student_members
+from training.distil.trainer import distil_student
+from training.export import ExportError, ServedModel, build_graph, has_one_trunk, parity
+from training.fitting import quiet, run_cycles
+from training.folder import make_model, predictor_of
+from training.losses.regression import MaskedMSE, MeanVariance
+from training.members import load_members, predict_constructs
+from training.recipe import Cycle, Optim, Recipe, RecipeError
+from training.samplers import Shuffled
+from training.trainer import RunError, split, train_member
+from training.zoo import STUDENT, ZOO
+
+PUPIL = Recipe(
+    "pupil",
+    Network(Compact(width=24, coarse=(1,)), StudentHeads(hidden=8)),
+    Distillation(),
+    Mutants(),
+    Optim(cycles=(Cycle(3, 5e-3),), batch_size=32, ema=0.9),
+    seeds=(1, 2),
+)
+LONGER = (Cycle(6, 1e-2),)
+SERVED = ["joint_K562", "joint_HepG2", "joint_WTC11"]
+
+
+@pytest.fixture(scope="module")
+def table():
+    return toy_table(100)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def zoo():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(members_module.ZOO, "small", SMALL)
+        patch.setitem(members_module.ZOO, "pupil", PUPIL)
+        yield
+
+
+@pytest.fixture(scope="module")
+def runs(table, tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def teachers(table, runs):
+    return [train_member(SMALL, seed, table, runs, progress=False) for seed in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def heads(teachers, table, runs):
+    return distil_student(PUPIL, 7, teachers, table, runs, progress=False)
+
+
+@pytest.fixture(scope="module")
+def teacher(teachers):
+    members = load_members(teachers)
+    return Teacher(members, [assay for assay in members[0].assays if assay.served])
+
+
+def test_lessons_show_every_insert_as_the_service_would(table, teacher):
+    train, _, _ = split(table)
+    lessons = teacher.lessons(train)
+    left, right = LENTI_FLANKS
+    lengths = set()
+    for before, after in (
+        (train.codes, lessons.codes),
+        (train.reverse_codes, lessons.reverse_codes),
+    ):
+        for row in range(0, len(train), 7):
+            start, end = train.inserts[row]
+            insert = decode(before[row, start:end])
+            text = decode(after[row])
+            assert text.startswith(left)
+            assert text.endswith(right)
+            assert text[15:215].strip("N") == insert
+            padding = (200 - len(insert)) // 2
+            assert tuple(lessons.inserts[row]) == (15 + padding, 15 + padding + len(insert))
+            lengths.add(len(insert))
+    assert lengths == {114, 171, 200}
+    names = [f"{assay}.{seed}" for seed in (1, 2) for assay in SERVED]
+    assert [assay.name for assay in lessons.assays] == names
+
+
+def test_labels_are_what_each_member_says_of_each_sequence(table, teachers, teacher):
+    _, validation, _ = split(table)
+    lessons = teacher.lessons(validation)
+    for number, member in enumerate(load_members(teachers)):
+        mu, log_var = predict_constructs(member.network, lessons.codes)
+        own = slice(3 * number, 3 * number + 3)
+        np.testing.assert_array_equal(lessons.activity[:, own], mu[:, :3])
+        np.testing.assert_allclose(np.log(lessons.variance[:, own]), log_var[:, :3], atol=1e-5)
+    assert not np.isnan(lessons.activity).any()
+
+
+def batches_of(table, teacher, seed=5):
+    lessons = teacher.lessons(split(table)[0])
+    return TaughtBatches(lessons, teacher, PUPIL.sampler, batch_size=32, seed=seed, epochs=2)
+
+
+def test_a_batch_is_constructs_and_copies_under_their_own_labels(table, teacher):
+    batches = batches_of(table, teacher)
+    seen = []
+    assert len(batches) == len(batches.data) // 16
+    for batch in batches:
+        codes = batch.codes.numpy()
+        differs = (codes[::2] != codes[1::2]).sum(axis=1)
+        assert ((differs >= 1) & (differs <= 20)).all()
+        mean, variance = teacher.label(codes)
+        np.testing.assert_allclose(batch.activity, mean, atol=1e-5)
+        np.testing.assert_allclose(batch.variance, variance, rtol=1e-4)
+        seen += [row.tobytes() for row in codes[::2]]
+    forward, reverse = (
+        {row.tobytes() for row in codes}
+        for codes in (batches.data.codes, batches.data.reverse_codes)
+    )
+    assert len(set(seen)) == len(seen)
+    assert all(row in forward | reverse for row in seen)
+    assert 0.3 < sum(row in reverse for row in seen) / len(seen) < 0.7
+
+
+def test_an_epoch_of_lessons_is_a_function_of_seed_and_number(table, teacher):
+    def drawn(seed, epoch, *before):
+        batches = batches_of(table, teacher, seed)
+        for number in (*before, epoch):
+            batches.epoch = number
+            codes = torch.cat([batch.codes for batch in batches])
+        return codes
+
+    assert torch.equal(drawn(5, 1), drawn(5, 1, 0))
+    assert not torch.equal(drawn(5, 1), drawn(5, 0))
+    assert not torch.equal(drawn(5, 1), drawn(6, 1))
+
+
+def test_no_construct_of_a_held_out_fold_is_a_lesson(table, teacher):
+    batches = batches_of(table, teacher)
+    held_out = table.loc[table["fold"].isin([0, 1]), "sequence"]
+    shown = "".join(decode(row[15:215]).strip("N") + " " for row in batches.data.codes)
+    assert not [sequence for sequence in held_out if sequence in shown]
+
+
+def test_an_interrupted_student_ends_with_the_same_weights(
+    table, runs, teachers, heads, tmp_path_factory
+):
+    again = tmp_path_factory.mktemp("again")
+    for _ in range(2):
+        options = {"progress": False, "stop_after": 1}
+        assert distil_student(PUPIL, 7, teachers, table, again, **options) is None
+    with pytest.raises(DataError, match="distil small --student pupil --seed 7"):
+        student_members("pupil", again, 7, "small")
+    resumed = distil_student(PUPIL, 7, teachers, table, again, progress=False)
+    assert resumed == student_members("pupil", again, 7, "small")
+    for one, two in zip(load_members(heads), load_members(resumed), strict=True):
+        for name, value in one.network.state_dict().items():
+            assert torch.equal(value, two.network.state_dict()[name]), name
+    before = [file.read_bytes() for file in heads]
+    assert distil_student(PUPIL, 7, teachers, table, runs, progress=False) == heads
+    assert [file.read_bytes() for file in heads] == before
+    with pytest.raises(RunError, match="another run"):
+        distil_student(PUPIL, 7, teachers[:1], table, runs, progress=False)
+
+
+class Counting(torch.nn.Module):
+    """A member that counts one base: mu and log_var of every assay from its share of the insert."""
+
+    def __init__(self, base, n_assays):
+        super().__init__()
+        self.base, self.n_assays = base, n_assays
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, codes):
+        share = (codes == self.base).sum(dim=1, keepdim=True) / (codes < 4).sum(dim=1, keepdim=True)
+        mu = (30 * (share - 0.25) * self.weight).expand(-1, self.n_assays)
+        return Prediction(mu=mu, log_var=-mu / 2, embedding=mu)
+
+
+def test_each_head_learns_its_own_teacher_and_its_differences(tmp_path, teacher):
+    # One member counts A, the other G: a head that had the other's lessons would show.
+    members = [
+        dataclasses.replace(member, network=Counting(base, len(member.assays)))
+        for member, base in zip(teacher.members, (0, 2), strict=True)
+    ]
+    counting = Teacher(members, teacher.assays)
+    train, measured, _ = split(toy_table(300))
+    recipe = dataclasses.replace(PUPIL, optim=dataclasses.replace(PUPIL.optim, cycles=LONGER))
+    batches = TaughtBatches(
+        counting.lessons(train), counting, PUPIL.sampler, batch_size=32, seed=1, epochs=6
+    )
+    lessons = counting.lessons(measured)
+    with quiet():
+        network = run_cycles(
+            recipe, batches, lessons, [tmp_path / "0"], epochs_left=6, progress=False
+        )
+    copies = Mutants(5).copies(lessons.codes, lessons.inserts, np.random.default_rng(0))
+    (mu, log_var), (changed, _) = (
+        predict_constructs(network, codes) for codes in (lessons.codes, copies)
+    )
+    effect, said = counting.label(copies)[0] - lessons.activity, changed - mu
+    for own, others in ((0, 3), (3, 0)):
+        for target in range(3):
+            column, other = own + target, others + target
+            assert np.corrcoef(mu[:, column], lessons.activity[:, column])[0, 1] > 0.6
+            assert np.corrcoef(log_var[:, column], np.log(lessons.variance[:, column]))[0, 1] > 0.6
+            assert np.corrcoef(said[:, column], effect[:, column])[0, 1] > 0.6
+            assert np.corrcoef(said[:, column], effect[:, other])[0, 1] < 0.4
+
+
+def test_heads_are_stored_as_members_on_one_trunk(heads, teachers):
+    members, own = load_members(heads), load_members(teachers)
+    assert [member.seed for member in members] == [1, 2]
+    assert [assay.name for assay in members[0].assays] == SERVED
+    first, second = (member.network.state_dict() for member in members)
+    different = {name for name in first if not torch.equal(first[name], second[name])}
+    assert different
+    assert all(name.startswith("heads.") for name in different)
+    for head, taught_by in zip(members, own, strict=True):
+        assert (head.teacher.recipe, head.teacher.fingerprint) == ("small", SMALL.fingerprint)
+        assert head.teacher.seed == 7
+        np.testing.assert_array_equal(head.scale.mean, taught_by.scale.mean[:3])
+        assert all(0 < sd < 10 for sd in head.residual_sd)
+
+
+def test_the_exported_student_runs_its_trunk_once_and_agrees_with_torch(heads):
+    members = load_members(heads)
+    graph = build_graph(members, "toy")
+    assert parity(members, graph.SerializeToString()) < 1e-5
+    alone = build_graph(members[:1], "toy")
+
+    def count(model):
+        return sum(node.op_type == "Conv" for node in model.graph.node)
+
+    def weights(model):
+        return sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer)
+
+    assert count(graph) == count(alone)
+    one_head = sum(p.numel() for p in members[0].network.heads.parameters())
+    assert weights(graph) < weights(alone) + 1.2 * one_head
+    # Side by side, as any members would be: the same numbers.
+    apart = [dataclasses.replace(member, teacher=None) for member in members]
+    bases = torch.randint(0, 5, (9, 200), dtype=torch.uint8)
+    with torch.inference_mode():
+        fused, separate = (ServedModel(one).eval()(bases) for one in (members, apart))
+    for left, right in zip(fused, separate, strict=True):
+        assert left.shape == (9, 2, 3)
+        torch.testing.assert_close(left, right)
+    assert not onnx.checker.check_model(graph, full_check=True)
+
+
+def test_heads_of_two_students_are_not_one_model(heads):
+    one, two = load_members(heads)
+    assert has_one_trunk([one, two])
+    with torch.no_grad():
+        next(two.network.trunk.parameters()).add_(1)
+    with pytest.raises(ExportError, match="share one trunk"):
+        has_one_trunk([one, two])
+
+
+def test_a_student_is_served_and_its_card_names_the_teacher(heads, table, tmp_path):
+    folder = make_model(heads, name="toy", models_dir=tmp_path, table=table, files=FILES)
+    card = read_card(folder)
+    assert (card.recipe, card.seeds, card.members) == ("pupil", (1, 2), 2)
+    assert "2 heads" in card.summary
+    assert f"recipe small (fingerprint {SMALL.fingerprint})" in card.summary
+    sources = {target.name: target.sigma_source for target in card.targets}
+    assert "small" in sources["K562"]
+    assert "mattioli2018_pool1_K562" in sources["K562"]
+    assert "residuals of joint_WTC11" in sources["WTC11"]
+    model = Registry(tmp_path).load("toy")
+    assert (model.info.members, model.info.targets) == (2, ("K562", "HepG2", "WTC11"))
+    mu, sigma = model.run(np.random.default_rng(0).integers(0, 4, (4, 200), dtype=np.uint8))
+    assert mu.shape == sigma.shape == (4, 2, 3)
+    assert (sigma > 0).all()
+    assert (mu.std(axis=0) > 0).all()
+    assert json.loads((folder / "card.json").read_text())["seeds"] == [1, 2]
+    predict = predictor_of(folder)
+    assert predict(table[table["assay"] == "joint_K562"])[0].shape == (100, 2)
+    with pytest.raises(DataError, match="not inoue2017_HepG2"):
+        predict(table[table["assay"] == "inoue2017_HepG2"])
+
+
+def test_what_cannot_teach_or_learn_is_refused(table, runs, teachers, heads, tmp_path):
+    with pytest.raises(RunError, match="varsigma-train distil"):
+        train_member(PUPIL, 1, table, tmp_path, progress=False)
+    with pytest.raises(DistilError, match="small learns from labels"):
+        distil_student(SMALL, 1, teachers, table, tmp_path, progress=False)
+    with pytest.raises(DistilError, match="head of a student"):
+        distil_student(PUPIL, 1, heads, table, tmp_path, progress=False)
+    other = table.assign(fold=9 - table["fold"])
+    with pytest.raises(DistilError, match="another table"):
+        distil_student(PUPIL, 1, teachers, other, tmp_path, progress=False)
+    plain = Recipe("plain", Network(SMALL.architecture.trunk, MeanHeads()), MaskedMSE())
+    plain = dataclasses.replace(plain, optim=SMALL.optim)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(members_module.ZOO, "plain", plain)
+        blind = train_member(plain, 1, table, tmp_path, progress=False)
+        with pytest.raises(DistilError, match="predict no variance"):
+            distil_student(PUPIL, 1, [blind], table, tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loss": MeanVariance()},
+        {"sampler": Shuffled()},
+        {"architecture": SMALL.architecture},
+        {"augment": EvoAug()},
+    ],
+)
+def test_a_student_of_which_a_part_is_not_one_is_refused(change):
+    with pytest.raises(RecipeError, match=r"a student takes|needs mined pairs"):
+        dataclasses.replace(PUPIL, **change)
+
+
+def test_the_student_of_the_zoo_learns_a_fixed_batch_with_every_parameter(table, teacher):
+    batches = batches_of(table, teacher)
+    batch = next(iter(batches))
+    torch.manual_seed(1)
+    network = ZOO[STUDENT].architecture.build(batches.data.assays)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(3):
+        torch.manual_seed(2)  # the same dropout: the loss is a function of the weights
+        optimizer.zero_grad()
+        loss = ZOO[STUDENT].loss(network(batch.codes), batch)
+        loss.backward()
+        losses.append(loss.item())
+        assert all(p.grad is not None and p.grad.any() for p in network.parameters())
+        optimizer.step()
+    assert losses[-1] < losses[0]
+
+
+def test_from_members_to_a_model_on_the_command_line(monkeypatch, table, runs, heads, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    table.to_parquet("assays.parquet")
+    (tmp_path / "assays.json").write_text('{"files": []}')
+    options = ["--table", "assays.parquet", "--runs", str(runs), "--seed", "7"]
+    runner = CliRunner()
+    arguments = ["distil", "small", "--student", "pupil", *options]
+    done = runner.invoke(cli.app, arguments, catch_exceptions=False)
+    assert done.output.splitlines() == [
+        f"pupil, taught by small, seed {file.stem}: {file}" for file in heads
+    ]
+    arguments = ["export", "pupil", "--teacher", "small", "--models", "models", *options]
+    done = runner.invoke(cli.app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert read_card(tmp_path / "models" / "pupil").seeds == (1, 2)

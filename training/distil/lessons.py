@@ -1,0 +1,169 @@
+"""What a teacher says of constructs and of their mutated copies: the batches of a student.
+
+`members + constructs -> codes (2 n, 230), mu and log_var (2 n, M T)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from service.sequence import Codes
+from training.architectures.student import taught
+from training.assays import INSERT, Assay, window_codes
+from training.augment import inside
+from training.batches import EpochBatches, LabelledSequences, insert_spans, typical_variance
+from training.distil.mutants import Mutants
+from training.losses.base import Batch
+from training.members import Member, predict_constructs
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+Labels = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Means and variances, (n, M T) each, on the standardised scale."""
+
+
+class DistilError(ValueError):
+    """Members that cannot teach, or a recipe that cannot learn from them."""
+
+
+class Teacher:
+    """M members that speak of T assays each.
+
+    Args:
+      members: of one recipe and table.
+      assays: those of theirs that are taught; all have the same flanks.
+    """
+
+    def __init__(self, members: Sequence[Member], assays: Sequence[Assay]) -> None:
+        self.members, self.assays = members, tuple(assays)
+        self.columns = [members[0].assays.index(assay) for assay in assays]
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.networks = [member.network.to(device) for member in members]
+
+    def label(self, codes: Codes) -> Labels:
+        """What each member says of (n, 230) codes of constructs.
+
+        Raises:
+          DistilError: a member that predicts no variance.
+        """
+        means, log_vars = [], []
+        for network in self.networks:
+            mu, log_var = predict_constructs(network, codes)
+            if log_var is None:
+                raise DistilError(f"members of {self.members[0].recipe} predict no variance")
+            means.append(mu[:, self.columns])
+            log_vars.append(log_var[:, self.columns])
+        return np.concatenate(means, axis=1), np.exp(np.concatenate(log_vars, axis=1))
+
+    def lessons(self, data: LabelledSequences) -> LabelledSequences:
+        """The same inserts as the service would present them, under the labels of the teacher.
+
+        A served model sees every insert between the adapters of its targets, with N around one
+        that is shorter than the window: so does the student, whatever assay measured the insert.
+        """
+        flanks = self.assays[0].flanks
+        lengths = np.diff(data.inserts, axis=1)
+        start, _ = insert_spans([INSERT], flanks)[0]
+        start = start + (INSERT - lengths) // 2
+        inserts = np.concatenate([start, start + lengths], axis=1)
+        codes, reverse_codes = (
+            _moved(one, data.inserts, inserts, window_codes(["N" * INSERT], flanks))
+            for one in (data.codes, data.reverse_codes)
+        )
+        mean, variance = self.label(codes)
+        return replace(
+            data,
+            assays=taught(self.assays, [member.seed for member in self.members]),
+            codes=codes,
+            reverse_codes=reverse_codes,
+            inserts=inserts,
+            activity=mean,
+            variance=variance,
+            typical=typical_variance(variance),
+            sd=np.tile(data.sd[self.columns], len(self.members)),
+            replicated=np.zeros(mean.shape[1], dtype=np.bool_),
+        )
+
+
+def _moved(
+    codes: Codes, before: NDArray[np.int64], after: NDArray[np.int64], blank: Codes
+) -> Codes:
+    """Inserts (n, 230) from one place (n, 2) in their window to another in a blank one (1, 230)."""
+    at = np.arange(codes.shape[1]) + before[:, :1] - after[:, :1]
+    is_insert = inside(after, codes.shape[1])
+    return np.where(is_insert, np.take_along_axis(codes, np.where(is_insert, at, 0), axis=1), blank)
+
+
+class TaughtBatches(EpochBatches):
+    """Batches of constructs and mutated copies, in adjacent rows, with what the teacher says.
+
+    As with `EpochBatches`, an epoch depends on (seed, epoch) alone. Of the constructs the teacher
+    is asked once, in both orientations; of the copies, which are never the same, batch by batch.
+
+    Args:
+      data: constructs as `Teacher.lessons` presents them.
+      teacher: whom to ask.
+      mutants: the sampler.
+      batch_size: rows a batch, half of them copies.
+      seed: of order, orientation and mutations.
+      epochs: of the whole run.
+    """
+
+    def __init__(
+        self,
+        data: LabelledSequences,
+        teacher: Teacher,
+        mutants: Mutants,
+        *,
+        batch_size: int,
+        seed: int,
+        epochs: int,
+    ) -> None:
+        super().__init__(data, mutants, batch_size, seed, epochs)
+        self.teacher, self.mutants, self.n_pairs = teacher, mutants, batch_size // 2
+        self.labels_of = ((data.activity, data.variance), teacher.label(data.reverse_codes))
+
+    def __len__(self) -> int:
+        """Batches an epoch; a last one that would not be full is left out."""
+        return len(self.data) // self.n_pairs
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of `self.epoch`, each pair in a random orientation."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        progress = self.epoch / self.epochs
+        order = self.mutants.epoch(
+            self.labels, batch_size=self.batch_size, progress=progress, rng=rng
+        )
+        for start in range(0, len(self) * self.n_pairs, self.n_pairs):
+            rows = order[start : start + self.n_pairs]
+            reverse = rng.random(len(rows)) < 0.5
+            codes = self.data.oriented(rows, reverse)
+            copies = self.mutants.copies(codes, self.data.inserts[rows], rng)
+            forward, backward = (
+                tuple(values[rows] for values in labels) for labels in self.labels_of
+            )
+            mean, variance = (
+                _interleaved(np.where(reverse[:, None], turned, plain), of_copies)
+                for plain, turned, of_copies in zip(
+                    forward, backward, self.teacher.label(copies), strict=True
+                )
+            )
+            yield Batch(
+                codes=torch.from_numpy(_interleaved(codes, copies)),
+                activity=torch.from_numpy(mean),
+                variance=torch.from_numpy(variance),
+                noise=torch.from_numpy(variance / self.data.typical),
+                sd=torch.from_numpy(self.data.sd),
+                replicated=torch.from_numpy(self.data.replicated),
+                progress=torch.tensor(progress, dtype=torch.float32),
+            )
+
+
+def _interleaved(first: NDArray[Scalar], second: NDArray[Scalar]) -> NDArray[Scalar]:
+    """Rows of two arrays (n, L) in turn: (2 n, L)."""
+    return np.stack([first, second], axis=1).reshape(-1, first.shape[1])

@@ -1,0 +1,166 @@
+"""Members of one recipe -> a student: one trunk with a head for each of them.
+
+`teacher files + student recipe + seed + table -> one file a head`. The loop, its checkpoints and
+its averaged weights are those of every recipe (`training.fitting`). Each head is stored with the
+trunk, as a member of its own under the seed of the member that taught it: whatever reads members
+reads those of a student. The export puts them back on one trunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from training.architectures.network import NetworkModule
+from training.assays import Assay
+from training.batches import LabelledSequences, Scale
+from training.datasets.table import table_digest
+from training.distil.lessons import DistilError, TaughtBatches, Teacher
+from training.distil.mutants import Mutants
+from training.distil.places import member_files, student_folder
+from training.export import served_assays
+from training.fitting import quiet, run_cycles
+from training.members import Member, TaughtBy, load_members, predict_constructs, save_member
+from training.recipe import Recipe
+from training.trainer import claim, split
+
+
+def distil_student(
+    recipe: Recipe,
+    seed: int,
+    teachers: Sequence[Path],
+    table: pd.DataFrame,
+    runs: Path,
+    *,
+    threads: int = 1,
+    progress: bool = True,
+    stop_after: int | None = None,
+) -> list[Path] | None:
+    """Train one student, resuming from the last finished epoch if its folder holds one.
+
+    It learns from training constructs and from their mutated copies, by what the teacher's
+    members say of them for the served assays; no measured label is read but those of the
+    validation fold, for `residual_sd`.
+
+    Args:
+      recipe: of the student.
+      seed: of initial weights, order, orientation, mutations and dropout.
+      teachers: `member.safetensors` of M members of one recipe.
+      table: the assay table that they learned from.
+      runs: folder of all runs; that of this one is `student_folder`.
+      threads: of torch; part of what makes a run bit-identical.
+      progress: show a progress bar.
+      stop_after: end after this many epochs of this call, as if interrupted.
+
+    Returns:
+      `member_files`, in the order of the teachers, or None when `stop_after` ended the call first.
+
+    Raises:
+      DistilError: the recipe is no student's, or the members cannot teach it.
+      RunError: the folder holds another run.
+    """
+    mutants = recipe.sampler
+    if not isinstance(mutants, Mutants):
+        raise DistilError(f"{recipe.name} learns from labels: `varsigma-train train {recipe.name}`")
+    members, digest = load_members(teachers), table_digest(table)
+    if members[0].data_digest != digest:
+        raise DistilError(f"{teachers[0]} was trained on another table than this one")
+    if members[0].teacher:
+        raise DistilError(f"{teachers[0]} is a head of a student: distil from its teacher")
+    assays = served_assays(members)
+    folder = student_folder(runs, recipe.name, seed, members[0].recipe)
+    claim(
+        folder,
+        {
+            "fingerprint": recipe.fingerprint,
+            "data_digest": digest,
+            "teacher": members[0].fingerprint,
+            "members": [member.seed for member in members],
+            "teacher_sha256": _digest(teachers),
+            "seed": seed,
+            "threads": threads,
+        },
+    )
+    paths = member_files(folder, [member.seed for member in members])
+    if all(path.exists() for path in paths):
+        return paths
+    torch.set_num_threads(threads)
+    with quiet():
+        lightning.seed_everything(seed, verbose=False)
+        train, measured, _ = split(table)
+        teacher, optim = Teacher(members, assays), recipe.optim
+        validation = teacher.lessons(measured)
+        batches = TaughtBatches(
+            teacher.lessons(train),
+            teacher,
+            mutants,
+            batch_size=optim.batch_size,
+            seed=seed,
+            epochs=optim.epochs,
+        )
+        network = run_cycles(
+            recipe,
+            batches,
+            validation,
+            [folder / f"cycle{number}" for number in range(len(optim.cycles))],
+            epochs_left=optim.epochs if stop_after is None else stop_after,
+            progress=progress,
+        )
+    if network is None:
+        return None
+    residual_sd = _residual_sd(network, validation, measured.activity[:, teacher.columns])
+    (folder / "members").mkdir(exist_ok=True)
+    for number, (member, path) in enumerate(zip(members, paths, strict=True)):
+        scale = Scale(member.scale.mean[teacher.columns], member.scale.sd[teacher.columns])
+        head = Member(
+            recipe=recipe.name,
+            fingerprint=recipe.fingerprint,
+            seed=member.seed,
+            data_digest=digest,
+            assays=tuple(assays),
+            scale=scale,
+            residual_sd=tuple(residual_sd[number]),
+            network=_one_head(recipe, network, number, assays),
+            teacher=TaughtBy(member.recipe, member.fingerprint, seed),
+        )
+        save_member(head, path)
+    return paths
+
+
+def _digest(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _residual_sd(
+    network: NetworkModule, validation: LabelledSequences, activity: NDArray[np.float32]
+) -> list[list[float]]:
+    """SD of each head's validation residuals from measured activities (n, T): M lists of T."""
+    mu, _ = predict_constructs(network, validation.codes)
+    residual = mu.reshape(len(mu), -1, activity.shape[1]) - activity[:, None]
+    sd: list[list[float]] = np.sqrt(np.nanmean(residual**2, axis=0)).tolist()
+    return sd
+
+
+def _one_head(
+    recipe: Recipe, network: NetworkModule, number: int, assays: Sequence[Assay]
+) -> NetworkModule:
+    """The trunk with one of the heads alone."""
+    own, every = f"heads.members.{number}.", "heads.members."
+    weights = {
+        name.replace(own, f"{every}0."): value
+        for name, value in network.state_dict().items()
+        if name.startswith(own) or not name.startswith(every)
+    }
+    alone = recipe.architecture.build(assays)
+    alone.load_state_dict(weights)
+    return alone.eval()
