@@ -83,8 +83,25 @@ def test_calls_are_wrong_as_often_as_they_were_said_to_be(report):
         wrong = table.cell(label, "wrong direction").value
         assert wrong == pytest.approx(said, abs=0.03 + 2 * np.sqrt(said / n))
         assert table.cell(label, "either").value >= wrong
-    by_element = report.table("Calls of a direction at an error rate of 20%, by element")
-    assert sum(row[1] for row in by_element.rows) == table.cell("20%, effects beyond 0", "n calls")
+
+
+def test_calls_by_element_add_up_to_those_of_the_list():
+    # Effects large enough for calls at 20 %.
+    release, _ = of_elements(0)
+    other, table = of_elements(1)
+    loud = [
+        dataclasses.replace(e, value=e.value + 4 * e.effect, locus=e.locus)
+        for e in (release, other)
+    ]
+    found = layout("toy", judge(*loud, table, exported(other)), draws=100)
+    whole = found.table("Calls of a direction at a given error rate, all elements as one list")
+    parts = found.table("Calls of a direction at an error rate of 20%, by element")
+    n = whole.cell("20%, effects beyond 0", "n calls")
+    assert n > 100
+    assert sum(row[1] for row in parts.rows) == n
+    for column in ("wrong direction", "not significant in the assay"):
+        mean = sum(row[1] * row[parts.columns.index(column)].value for row in parts.rows if row[1])
+        assert mean / n == pytest.approx(whole.cell("20%, effects beyond 0", column).value)
 
 
 def test_calls_of_noise_are_found_out():

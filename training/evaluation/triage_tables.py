@@ -50,9 +50,10 @@ def calls(judged: Judged, counts: Floats) -> Table:
 
 def calls_by_element(judged: Judged, counts: Floats) -> Table:
     """The calls of the whole list at `BY_ELEMENT` for any effect, element by element."""
-    called, wrong = _calls(judged, BY_ELEMENT, THRESHOLDS[0])
+    direction, wrong = _calls(judged, BY_ELEMENT, THRESHOLDS[0])
     rows: list[list[Cell]] = [
-        [name, *_row(judged, counts, called & (judged.element == name), wrong)] for name in ELEMENTS
+        [name, *_row(judged, counts, np.where(judged.element == name, direction, 0), wrong)]
+        for name in ELEMENTS
     ]
     title = f"Calls of a direction at an error rate of {BY_ELEMENT:.0%}, by element"
     return Table(title, ("element", *_COLUMNS), rows_of(rows))
