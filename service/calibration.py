@@ -13,9 +13,10 @@ from typing import Annotated, Literal, Self, TypeAlias
 import numpy as np
 import pydantic
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictFloat, StrictInt
+from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt
 from scipy.special import expit
 
+from service.entries import Entry, read_entry
 from service.errors import ModelContractError
 from service.mixture import Floats, Mixture
 
@@ -39,7 +40,7 @@ Levels: TypeAlias = Annotated[
 ]
 
 
-class Shape(BaseModel):
+class Shape(Entry):
     """How the distribution of the true effect follows from a model's numbers; log2 units.
 
     With e the effect and s its epistemic SD:
@@ -59,8 +60,6 @@ class Shape(BaseModel):
       effect_floor: added to |effect| before its logarithm.
       spread_floor: added to the epistemic SD before its logarithm.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     small_slope: Scale
     large_slope: Scale
@@ -85,7 +84,7 @@ class Shape(BaseModel):
         )
 
 
-class Calibration(BaseModel):
+class Calibration(Entry):
     """What was fitted, for what, and on what.
 
     Attributes:
@@ -110,7 +109,7 @@ class Calibration(BaseModel):
       loci: independent loci among them.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="ignore")  # a card may say more of how it was fitted
 
     version: Literal[2]
     shape: Shape
@@ -150,12 +149,7 @@ class Calibration(BaseModel):
                 f"calibration.version is {found}, this service reads {VERSION}: fit it anew with"
                 " `varsigma-train calibrate`, or set calibration to null to score uncalibrated"
             )
-        try:
-            calibration = cls.model_validate(block)
-        except pydantic.ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            where = ".".join(("calibration", *map(str, problem["loc"])))
-            raise ModelContractError(f"{where}: {problem['msg']}") from error
+        calibration = read_entry(cls, "calibration", block)
         if unknown := set(calibration.targets).difference(targets):
             raise ModelContractError(
                 f"calibration.targets: {', '.join(sorted(unknown))} is no target of the model"

@@ -6,12 +6,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pandas as pd
 import typer
 from rich.console import Console
 
 from service.errors import ServiceError
-from service.registry import Registry, default_models_dir
 from training import doubt_command, pair_noise_command
 from training.campaign.command import campaign, recipes
 from training.card import update_calibration, update_headline, update_metrics
@@ -21,11 +19,21 @@ from training.datasets.table import (
     build_table,
     describe,
     load_table,
-    require_digest,
 )
 from training.distil.command import RUNS, distil
 from training.distil.places import student_members, trained_members
 from training.evaluation.challenge import CHALLENGE_LOG
+from training.options import (
+    Data,
+    Draws,
+    Models,
+    Names,
+    Save,
+    TableFile,
+    models_dir,
+    need_data,
+    table_of,
+)
 from training.recipe import Recipe
 from training.report import command as report_command
 from training.zoo import ZOO
@@ -43,46 +51,13 @@ app.command()(pair_noise_command.noise)
 app.command()(doubt_command.novelty)
 app.command()(doubt_command.background)
 
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="VARSIGMA_DATA",
-        help="Folder of the measured tables (mpra/ and cagi5/).",
-        metavar="DIR",
-    ),
-]
-TableFile = Annotated[Path, typer.Option("--table", help="Assay table, as `data` wrote it.")]
 Runs = Annotated[Path, typer.Option(help="Folder of training runs: RUNS/RECIPE/SEED.")]
-Models = Annotated[Path | None, typer.Option(help="Folder of models.", show_default="models/")]
-Names = Annotated[list[str], typer.Argument(help="Models, by the names of their folders.")]
-Draws = Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")]
-Save = Annotated[bool, typer.Option("--save/--no-save", help="Put tables into the model cards.")]
 
 
 def _recipe(name: str) -> Recipe:
     if name not in ZOO:
         raise typer.BadParameter(f"no recipe {name!r}; there are {', '.join(ZOO)}")
     return ZOO[name]
-
-
-def _models_dir(models: Path | None) -> Path:
-    return models if models is not None else default_models_dir()
-
-
-def _table_of(names: list[str], folder: Path, path: Path) -> pd.DataFrame:
-    """Load the assay table that all of these models learnt from."""
-    registry, frame = Registry(folder), load_table(path)
-    require_digest(frame, {name: registry.card(name)["data_digest"] for name in names})
-    return frame
-
-
-def _need(data: Path | None) -> Path:
-    if data is None or not data.is_dir():
-        raise DataError(
-            f"{data or 'no data folder given'}: name the folder of measured tables with --data or "
-            "VARSIGMA_DATA"
-        )
-    return data
 
 
 @app.command()
@@ -155,7 +130,7 @@ def export(
     folder = make_model(
         files,
         name=name or recipe,
-        models_dir=_models_dir(models),
+        models_dir=models_dir(models),
         table=load_table(table),
         files=read_provenance(table),
     )
@@ -173,8 +148,8 @@ def evaluate(
     """Held-out sequences: accuracy of each served target beside a 6-mer ridge regression."""
     from training.evaluation.held_out import evaluate as run  # noqa: PLC0415
 
-    folder = _models_dir(models)
-    frame = _table_of(names, folder, table)
+    folder = models_dir(models)
+    frame = table_of(names, folder, table)
     for name, report in run(names, models_dir=folder, table=frame, draws=draws).items():
         typer.echo(str(report))
         if save:
@@ -194,9 +169,9 @@ def sigma(
     from training.evaluation.sigma import evaluate_sigma, replicate_values  # noqa: PLC0415
     from training.folder import predictor_of  # noqa: PLC0415
 
-    folder = _models_dir(models)
-    frame = _table_of(names, folder, table)
-    replicates = replicate_values(_need(data))
+    folder = models_dir(models)
+    frame = table_of(names, folder, table)
+    replicates = replicate_values(need_data(data))
     for name in names:
         report = evaluate_sigma(
             name, predictor_of(folder / name), table=frame, replicates=replicates, draws=draws
@@ -225,9 +200,14 @@ def validate(
     """CAGI5 saturation mutagenesis, scored through the service's own scorer."""
     from training.evaluation.cagi5 import validate as run  # noqa: PLC0415
 
-    folder = _models_dir(models)
+    folder = models_dir(models)
     reports = run(
-        names, models_dir=folder, data_dir=_need(data), split=split, baseline=baseline, draws=draws
+        names,
+        models_dir=folder,
+        data_dir=need_data(data),
+        split=split,
+        baseline=baseline,
+        draws=draws,
     )
     for name, report in reports.items():
         typer.echo(str(report))
@@ -249,9 +229,9 @@ def calibrate(
     """Fit the distribution of effects to the CAGI5 release set."""
     from training.evaluation.calibrate import calibrate as run  # noqa: PLC0415
 
-    folder = _models_dir(models)
+    folder = models_dir(models)
     for name in names:
-        entry, report = run(name, models_dir=folder, data_dir=_need(data))
+        entry, report = run(name, models_dir=folder, data_dir=need_data(data))
         typer.echo(str(report))
         if save:
             update_calibration(folder / name, entry)
@@ -276,10 +256,10 @@ def uncertainty(
     """Do the intervals hold? Coverage, scores, signs and risk, one locus left out of the fit."""
     from training.evaluation.uncertainty import uncertainty as run  # noqa: PLC0415
 
-    folder = _models_dir(models)
+    folder = models_dir(models)
     for name in names:
         report = run(
-            name, models_dir=folder, data_dir=_need(data), split=split, draws=draws, log=log
+            name, models_dir=folder, data_dir=need_data(data), split=split, draws=draws, log=log
         )
         typer.echo(str(report))
         if save:
@@ -306,8 +286,8 @@ def deletions(
 
     choice, found = evaluate_deletions(
         model,
-        models_dir=_models_dir(models),
-        data_dir=_need(data),
+        models_dir=models_dir(models),
+        data_dir=need_data(data),
         is_release_only=is_release_only,
         draws=draws,
     )

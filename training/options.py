@@ -1,0 +1,60 @@
+"""Options that commands of `varsigma-train` share, and what they ask of their values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from service.registry import Registry, default_models_dir
+from training.datasets.sources import DataError
+from training.datasets.table import load_table, require_digest
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="VARSIGMA_DATA",
+        help="Folder of the measured tables (mpra/ and cagi5/).",
+        metavar="DIR",
+    ),
+]
+TableFile = Annotated[Path, typer.Option("--table", help="Assay table, as `data` wrote it.")]
+Models = Annotated[Path | None, typer.Option(help="Folder of models.", show_default="models/")]
+Names = Annotated[list[str], typer.Argument(help="Models, by the names of their folders.")]
+Draws = Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")]
+Save = Annotated[
+    bool, typer.Option("--save/--no-save", help="Put what was found into the model cards.")
+]
+
+
+def models_dir(models: Path | None) -> Path:
+    """Return the folder of models that was given, else the project's own."""
+    return models if models is not None else default_models_dir()
+
+
+def table_of(names: list[str], folder: Path, path: Path) -> pd.DataFrame:
+    """Load the assay table that all of these models learnt from.
+
+    Raises:
+      DataError: there is no such table, or a model learnt from another one.
+      ModelNotFoundError: there is no such model.
+    """
+    registry, frame = Registry(folder), load_table(path)
+    require_digest(frame, {name: registry.card(name)["data_digest"] for name in names})
+    return frame
+
+
+def need_data(data: Path | None) -> Path:
+    """Return the folder of measured tables.
+
+    Raises:
+      DataError: none was given, or there is none.
+    """
+    if data is None or not data.is_dir():
+        raise DataError(
+            f"{data or 'no data folder given'}: name the folder of measured tables with --data or "
+            "VARSIGMA_DATA"
+        )
+    return data
