@@ -7,7 +7,7 @@ itself while others wait.
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
@@ -24,6 +24,7 @@ from service.reference import Reference
 from service.saturation import ALTS, Map, Region
 from service.schemas import SequenceBody, SequencePair, VariantBody
 from service.scoring import Scores
+from service.triage_list import Given, TriageList
 
 _NAMES = tuple(field.name for field in EFFECT_FIELDS)
 MAP_NUMBERS = ("effect", "expected", "sd", "quantile")
@@ -126,6 +127,21 @@ def score_results(
                 "targets": outcome.targets,
             }
         )
+
+
+def triage_answer(found: TriageList) -> bytes:
+    """Return the JSON of a `TriageResponse`."""
+    return joined(encoded(found.head()), (encoded(row.as_dict()) for row in found.by_input()))
+
+
+def given_of(
+    item: VariantBody | SequencePair, status: Status, reference: Reference | None
+) -> Given:
+    """Return an input of a triage with why it has no score, where it has none."""
+    given = Given(ref=item.ref, alt=item.alt, id=item.id)
+    if isinstance(item, VariantBody):
+        given = replace(given, contig=item.contig, pos=item.pos)
+    return given if status is Status.OK else replace(given, reason=_reason(item, status, reference))
 
 
 def _reason(item: VariantBody | SequencePair, status: Status, reference: Reference | None) -> str:

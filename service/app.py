@@ -22,6 +22,7 @@ from service.web import (
     scoring,
     serviceinfo,
     shed,
+    triage,
 )
 
 _DESCRIPTION = """Effect of DNA variants on regulatory activity, with its uncertainty.
@@ -75,6 +76,7 @@ def create_app(
     app.state.engine = engine
     app.state.desk = desk
     app.include_router(scoring.router)
+    app.include_router(triage.router)
     app.include_router(jobs.router)
     app.include_router(models.router)
     app.include_router(health.router)
@@ -82,7 +84,7 @@ def create_app(
     app.include_router(game.router)
     app.include_router(serviceinfo.router)
     # The last one added is the first that a request meets.
-    app.add_middleware(direct.Direct, routes=scoring.router.routes)
+    app.add_middleware(direct.Direct, routes=[*scoring.router.routes, *triage.router.routes])
     app.add_middleware(shed.Shed, engine=engine, paths=scoring.INTERACTIVE)
     app.add_middleware(head.HeadAsGet)
     guard.install(app, settings, shared=shared)

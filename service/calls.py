@@ -14,11 +14,13 @@ from typing import Any, TypeAlias, TypeVar
 from service.activity import activities, sequence_windows
 from service.answers import (
     encoded,
+    given_of,
     joined,
     region_head,
     score_outcomes,
     score_results,
     sequence_results,
+    triage_answer,
     with_map,
 )
 from service.batcher import Lane
@@ -26,6 +28,7 @@ from service.cutting import Windows
 from service.engine import Engine, Setup
 from service.errors import InputFileError, RequestTooLargeError, ServerError, ServiceError
 from service.joining import join, split
+from service.ranking import chosen_targets, ranked
 from service.reference import Reference
 from service.saturation import Map, Region, effect_map, read_region
 from service.schemas import (
@@ -36,6 +39,8 @@ from service.schemas import (
     VariantBody,
 )
 from service.scoring import Predictions
+from service.triage_list import TriageOptions
+from service.triage_schemas import TriageRequest
 
 # A long call is cut up: this many items, or positions, are cut, run and written at a time, so many
 # such parts at once.
@@ -105,23 +110,41 @@ async def score(engine: Engine, request: ScoreRequest, deadline: float | None = 
       DeadlineError: the answer cannot come, or did not, before the deadline.
     """
     asked = _scoring(engine, request)
-    n_items = len(asked.items)
-    _check_length(
-        n_items,
-        engine.settings.max_items,
-        "items",
+    _check_items(
+        engine,
+        asked,
         "split it, ask for application/x-ndjson, or score a file with `varsigma score`",
     )
     with asked.setup.batcher.admitted(asked.n_sequences, deadline):
-        if n_items <= _SMALL:
-            windows = await engine.gather(_cut_many, asked)
-        else:
-            windows = await engine.offload(_cut, asked)
-        found = await asked.setup.batcher.predict(windows.sequences, deadline=deadline)
-        predicted = _Predicted(asked, windows, found)
-        if n_items <= _SMALL:
+        predicted = await _predicted(engine, asked, deadline)
+        if len(asked.items) <= _SMALL:
             return await engine.gather(_answer_many, predicted)
         return await engine.offload(_answer, predicted)
+
+
+async def triage(engine: Engine, request: TriageRequest, deadline: float | None = None) -> bytes:
+    """Score all items of a request, triage them as one list, return a `TriageResponse`'s JSON.
+
+    Raises:
+      ServiceError: like `score`; and the model has no such target.
+    """
+    asked = _scoring(engine, request)
+    settings = engine.settings
+    _check_items(engine, asked, "choose among them, or triage a file with `varsigma triage`")
+    options = request.triage_options(error_rate=settings.error_rate, threshold=settings.threshold)
+    chosen_targets(asked.setup.scorer, options)
+    with asked.setup.batcher.admitted(asked.n_sequences, deadline):
+        predicted = await _predicted(engine, asked, deadline)
+        return await engine.offload(_triaged, predicted, options)
+
+
+async def _predicted(engine: Engine, asked: _Asked, deadline: float | None) -> _Predicted:
+    if len(asked.items) <= _SMALL:
+        windows = await engine.gather(_cut_many, asked)
+    else:
+        windows = await engine.offload(_cut, asked)
+    found = await asked.setup.batcher.predict(windows.sequences, deadline=deadline)
+    return _Predicted(asked, windows, found)
 
 
 async def score_lines(
@@ -236,6 +259,10 @@ def _scoring(engine: Engine, request: ScoreRequest) -> _Asked:
     return _Asked(setup, request.items, request.variants is not None)
 
 
+def _check_items(engine: Engine, asked: _Asked, remedy: str) -> None:
+    _check_length(len(asked.items), engine.settings.max_items, "items", remedy)
+
+
 def _check_length(given: int, limit: int, what: str, remedy: str) -> None:
     if given > limit:
         raise RequestTooLargeError(
@@ -299,6 +326,18 @@ def _answer_alike(requests: Sequence[_Predicted]) -> list[bytes]:
         joined(asked.head, score_results(one.asked.items, outcomes, reference=asked.reference))
         for one in requests
     ]
+
+
+def _triaged(predicted: _Predicted, options: TriageOptions) -> bytes:
+    asked = predicted.asked
+    setup, scorer = asked.setup, asked.setup.scorer
+    scores = scorer.combine(predicted.windows, predicted.found, has_place=asked.has_place)
+    given = [
+        given_of(item, status, asked.reference)
+        for item, status in zip(asked.items, scores.status, strict=True)
+    ]
+    provenance = setup.variants_provenance if asked.has_place else setup.pairs_provenance
+    return triage_answer(ranked(given, scores, scorer, options, provenance=provenance))
 
 
 def _lines(predicted: _Predicted, first: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The command line: `varsigma score | plan | score-shard | merge | models | serve | key`.
+"""The command line: `varsigma score | plan | score-shard | merge | triage | models | serve | key`.
 
 Every failure is one line on standard error.
 """
@@ -21,20 +21,19 @@ from typer.main import get_command
 from service import __version__, ahead
 from service import options as opt
 from service.batch import merge_plan, plan_order, score_order, score_some
-from service.durable import write_file
 from service.errors import ModelNotFoundError, ValidationError
 from service.job import IndexKind
 from service.markers import Marker
+from service.options import read_settings
 from service.orders import Order, check_file, followed, only_model
 from service.output import output_format
 from service.registry import Registry
 from service.schemas import ModelSummary
-from service.settings import Settings, load_settings
-from service.summary import EXIT_ERROR, Summary
-from service.terminal import Bar, console, explained, listen, terminable
+from service.settings import Settings
+from service.summary import EXIT_ERROR
+from service.terminal import Bar, console, explained, finish, listen, terminable
+from service.triage_command import triage
 from service.workers import spare_collector
-
-_ONE_PASS = {"strands": 1, "shifts": "0", "anchorings": "left"}
 
 app = typer.Typer(
     help="Effect of DNA variants on regulatory activity, with its uncertainty. Research use only.",
@@ -75,14 +74,14 @@ def score(
 
     A run into a file that was interrupted goes on where it stopped when it is started again.
     """
-    settings = _settings(**context.params)
+    settings = read_settings(**context.params)
     order = _order(
         vcf, output, settings, style=style, index=index, rejects=rejects, summary=summary
     )
     shown = console(sys.stderr)
     with terminable(), Bar(shown) as bar:
         done = score_order(order, bar.update)
-    _finish(done, settings.mismatch_share, settings.device, order.summary)
+    finish(done, settings.mismatch_share, settings.device, order.summary)
 
 
 @app.command()
@@ -113,7 +112,7 @@ def plan(
 
     Score shards 0 to N - 1 with `score-shard`, in any order, anywhere; then `merge`.
     """
-    settings = _settings(**context.params)
+    settings = read_settings(**context.params)
     order = _order(vcf, output, settings, style=style, index=index, rejects=rejects)
     with terminable():
         folder, n_shards = plan_order(order)
@@ -149,22 +148,7 @@ def merge_shards(
         check_file("--summary", summary)
     with terminable():
         job, done = merge_plan(folder, is_partial=partial)
-    _finish(done, job.mismatch_share, job.device, summary)
-
-
-def _settings(**options: object) -> Settings:
-    """Read the settings among the options of a command, None where one is not given.
-
-    A command hands over all that its context holds; variables of other settings are not looked at.
-    """
-    stated = {name: value for name, value in options.items() if name in Settings.model_fields}
-    if options.get("fast"):
-        if any(stated[name] is not None for name in _ONE_PASS):
-            raise ValidationError(
-                "--fast is --strands 1 --shifts 0 --anchorings left; leave these three out"
-            )
-        stated |= _ONE_PASS
-    return load_settings(used=stated.keys(), **stated)
+    finish(done, job.mismatch_share, job.device, summary)
 
 
 def _order(
@@ -193,13 +177,7 @@ def _order(
     )
 
 
-def _finish(done: Summary, mismatch_share: float, device: str, path: Path | None) -> None:
-    """Show a summary, write it where that is asked, and end with its exit code."""
-    done.show(console(sys.stderr), mismatch_share=mismatch_share, device=device)
-    if path is not None:
-        content = json.dumps(done.as_dict(mismatch_share=mismatch_share), indent=2)
-        write_file(path, f"{content}\n".encode())
-    raise typer.Exit(done.exit_code)
+app.command()(triage)
 
 
 @app.command("models")
@@ -208,7 +186,7 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """List the models with their targets and headline metric."""
-    settings = _settings(models=models)
+    settings = read_settings(models=models)
     registry = Registry(settings.models)
     summaries = [ModelSummary.from_card(registry.card(name)) for name in registry.names()]
     if not summaries:
@@ -276,11 +254,13 @@ def serve(
     keep_jobs: opt.KeepJobs = None,
     shard_bytes: opt.ShardBytes = None,
     mismatch_share: opt.MismatchShare = None,
+    error_rate: opt.ErrorRate = None,
+    threshold: opt.Threshold = None,
 ) -> None:
     """Answer HTTP requests; see /docs for the interface."""
     from service import fleet, server  # noqa: PLC0415  (score and models start faster without)
 
-    settings = _settings(
+    settings = read_settings(
         **context.params | {"model": ",".join(model or ()) or None, "debug": context.obj or None}
     )
     with listen(settings.host, settings.port) as door, suppress(KeyboardInterrupt):
@@ -304,7 +284,7 @@ def new_key(
     """Make an API key: print it, this once, and add its hash to the file of keys."""
     from service.web.keys import add_key  # noqa: PLC0415  (nothing else needs it)
 
-    settings = _settings(keys=keys)
+    settings = read_settings(keys=keys)
     if settings.keys is None:
         raise ValidationError("no file of keys; give --keys FILE, or set VARSIGMA_KEYS")
     typer.echo(add_key(settings.keys, name, per_minute))
@@ -333,7 +313,7 @@ def run(arguments: Sequence[str]) -> int:
     is_debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"] or ["--help"]
     try:
-        is_debug = _settings(debug=is_debug or None).debug
+        is_debug = read_settings(debug=is_debug or None).debug
         command = get_command(app)
         with command.make_context("varsigma", arguments, obj=is_debug) as context:
             command.invoke(context)

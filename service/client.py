@@ -14,17 +14,23 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import anyio
 import httpx2 as httpx
 
 from service import __version__
 from service.remote import calls, jobs
-from service.remote.calls import Items, RegionOptions, ScoreOptions, SequenceOptions
-from service.remote.exchange import Ask, Came, Patience, Talk, exchange, unreachable
+from service.remote.calls import (
+    Items,
+    RegionOptions,
+    ScoreOptions,
+    SequenceOptions,
+    TriageOptions,
+)
+from service.remote.exchange import Ask, Came, Patience, Talk, exchange
 from service.remote.jobs import Job, JobOptions
-from service.remote.lines import Form, LineReader
+from service.remote.lines import Form
 from service.remote.problems import (
     BusyError,
     CallError,
@@ -33,6 +39,7 @@ from service.remote.problems import (
     UnreachableError,
     UnreadableError,
 )
+from service.remote.streams import AsyncLines, Lines
 from service.schemas import (
     ModelList,
     Ready,
@@ -44,6 +51,7 @@ from service.schemas import (
     SequencesResponse,
     VariantBody,
 )
+from service.triage_schemas import TriageResponse
 from service.variants import Variant
 
 __all__ = [
@@ -113,91 +121,6 @@ class _Caller:
         }
 
 
-class Lines(Generic[H, T]):
-    """An answer in lines, as it comes: iterate over its items once.
-
-    Attributes:
-      head: what stands beside them.
-    """
-
-    def __init__(self, response: httpx.Response, form: Form[H, T]) -> None:
-        """Read the head.
-
-        Raises:
-          CallError: it does not come.
-        """
-        self._reader = LineReader(form)
-        self._parts = response.iter_bytes()
-        with _told():
-            while not self._reader.has_line and (data := next(self._parts, None)):
-                self._reader.feed(data)
-        self.head = self._reader.head()
-
-    def __iter__(self) -> Iterator[T]:
-        """Yield the items.
-
-        Raises:
-          CallError: one does not come.
-        """
-        yield from self._reader.items()
-        with _told():
-            for data in self._parts:
-                self._reader.feed(data)
-                yield from self._reader.items()
-        self._reader.finish(self.head)
-
-
-class AsyncLines(Generic[H, T]):
-    """The same, awaited; `opened` makes it.
-
-    Attributes:
-      head: what stands beside them.
-    """
-
-    head: H
-
-    def __init__(self, response: httpx.Response, form: Form[H, T]) -> None:
-        """Begin before the first line."""
-        self._reader = LineReader(form)
-        self._parts = response.aiter_bytes()
-
-    async def opened(self) -> Self:
-        """Read the head.
-
-        Raises:
-          CallError: it does not come.
-        """
-        with _told():
-            while not self._reader.has_line and (data := await anext(self._parts, None)):
-                self._reader.feed(data)
-        self.head = self._reader.head()
-        return self
-
-    async def __aiter__(self) -> AsyncIterator[T]:
-        """Yield the items.
-
-        Raises:
-          CallError: one does not come.
-        """
-        for item in self._reader.items():
-            yield item
-        with _told():
-            async for data in self._parts:
-                self._reader.feed(data)
-                for item in self._reader.items():
-                    yield item
-        self._reader.finish(self.head)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Say what a broken line is."""
-    try:
-        yield
-    except httpx.RequestError as error:
-        raise unreachable(error) from error
-
-
 class Client(_Caller):
     """Asks a service and waits for the answer. Close it, or use it as a context."""
 
@@ -241,6 +164,10 @@ class Client(_Caller):
         """Score a long list; its results come one by one."""
         with self._lines(*calls.score_lines(items, options)) as lines:
             yield lines
+
+    def triage(self, items: Items, **options: Unpack[TriageOptions]) -> TriageResponse:
+        """Rank variants as one list, and say of each what can be said at an error rate."""
+        return self._call(calls.triage(items, options))
 
     def sequences(
         self, given: Iterable[str | SequenceBody], **options: Unpack[SequenceOptions]
@@ -393,6 +320,10 @@ class AsyncClient(_Caller):
         """Score a long list; its results come one by one."""
         async with self._lines(*calls.score_lines(items, options)) as lines:
             yield lines
+
+    async def triage(self, items: Items, **options: Unpack[TriageOptions]) -> TriageResponse:
+        """Rank variants as one list, and say of each what can be said at an error rate."""
+        return await self._call(calls.triage(items, options))
 
     async def sequences(
         self, given: Iterable[str | SequenceBody], **options: Unpack[SequenceOptions]

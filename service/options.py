@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from service.errors import ValidationError
 from service.job import IndexKind
 from service.output import OutputFormat
-from service.settings import Settings
+from service.settings import Settings, load_settings
 
 
 def described(name: str) -> str:
@@ -35,6 +36,9 @@ Anchorings = Annotated[str | None, typer.Option(metavar="left,right", help=descr
 Coverage = Annotated[float | None, typer.Option(metavar="P", help=described("coverage"))]
 BatchSize = Annotated[int | None, typer.Option(metavar="N", help=described("batch_size"))]
 MismatchShare = Annotated[float | None, typer.Option(metavar="P", help=described("mismatch_share"))]
+ErrorRate = Annotated[float | None, typer.Option(metavar="P", help=described("error_rate"))]
+Threshold = Annotated[float | None, typer.Option(metavar="LOG2", help=described("threshold"))]
+MaxTriage = Annotated[int | None, typer.Option(metavar="N", help=described("max_triage"))]
 Host = Annotated[str | None, typer.Option(metavar="ADDRESS", help=described("host"))]
 Port = Annotated[int | None, typer.Option(metavar="N", help=described("port"))]
 MaxBodyBytes = Annotated[int | None, typer.Option(metavar="N", help=described("max_body_bytes"))]
@@ -114,3 +118,20 @@ Summary = Annotated[
 Folder = Annotated[
     Path, typer.Argument(metavar="OUT.varsigma", help="work folder that `varsigma plan` made")
 ]
+
+_ONE_PASS = {"strands": 1, "shifts": "0", "anchorings": "left"}
+
+
+def read_settings(**options: object) -> Settings:
+    """Read the settings among the options of a command, None where one is not given.
+
+    A command hands over all that its context holds; variables of other settings are not looked at.
+    """
+    stated = {name: value for name, value in options.items() if name in Settings.model_fields}
+    if options.get("fast"):
+        if any(stated[name] is not None for name in _ONE_PASS):
+            raise ValidationError(
+                "--fast is --strands 1 --shifts 0 --anchorings left; leave these three out"
+            )
+        stated |= _ONE_PASS
+    return load_settings(used=stated.keys(), **stated)

@@ -143,8 +143,8 @@ class TargetEffect(BaseModel):
     calibrated: Annotated[bool, Field(description=_CALIBRATED)]
 
 
-class ScoredItem(BaseModel):
-    """Outcome for one input."""
+class ItemOutcome(BaseModel):
+    """What is said of one input, whatever the targets."""
 
     index: Annotated[int, Field(description="0-based place of the input in the request")]
     id: str | None
@@ -159,6 +159,11 @@ class ScoredItem(BaseModel):
     ]
     novelty: Annotated[float | None, Field(description=f"{NOVELTY_MEANING}; {_NO_NOVELTY}")]
     novel_as: Annotated[Aspect | None, Field(description=f"{NOVEL_AS_MEANING}; else null")]
+
+
+class ScoredItem(ItemOutcome):
+    """Outcome for one input."""
+
     targets: Annotated[
         dict[str, TargetEffect] | None,
         Field(description="Numbers by target; null where the input could not be scored"),

@@ -12,6 +12,7 @@ from service import __version__
 from service.cutting import NOT_NORMALISED, Windows, cut_pairs, cut_variants
 from service.effects import Doubles, Effects, Floats, effect_distribution
 from service.errors import Status, ValidationError
+from service.mixture import Mixture
 from service.novelty import NAMES, ORDINARY
 from service.reference import Reference
 from service.registry import CONTRACT_VERSION, Model
@@ -85,6 +86,24 @@ class Scores:
     normalised: list[str]
     novelty: Doubles
     novel_as: NDArray[np.str_]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Scores"]) -> "Scores":
+        """Return the scores of parts, at least one, as those of the list that they make up."""
+        if len(parts) == 1:
+            return parts[0]
+        effects = (
+            np.concatenate([getattr(part.effects, field.name) for part in parts])
+            for field in fields(Effects)
+        )
+        return cls(
+            [status for part in parts for status in part.status],
+            Effects(*effects),
+            parts[0].calibrated,
+            [form for part in parts for form in part.normalised],
+            np.concatenate([part.novelty for part in parts]),
+            np.concatenate([part.novel_as for part in parts]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +247,22 @@ class Scorer:
             effects.quantile[:] = self.model.background.ranks(effects.effect, targets).quantile
         return Scores(status, effects, calibrated, forms, novelty, novel_as)
 
+    def true_effects(self, scores: Scores) -> Mixture:
+        """Distributions of the true effects (N, T), log2 units, of which `scores` has the numbers.
+
+        Made anew of the scores, because hardly anybody asks for more than the numbers.
+
+        Args:
+          scores: of this scorer.
+
+        Returns:
+          What the calibration says of the targets that it holds for; NaN elsewhere.
+        """
+        effect = np.where(scores.calibrated, scores.effects.effect, np.nan)
+        if self.model.calibration is None:
+            return Mixture.normal(effect, effect)
+        return self.model.calibration.shape.distribution(effect, scores.effects.epistemic)
+
     def provenance(self, scores: Scores | None = None) -> dict[str, Any]:
         """Return what is needed to get scores again, as JSON types; by default, of variants."""
         info = self.model.info
@@ -274,19 +309,4 @@ class Scorer:
         for first in range(0, len(items) or 1, _ITEMS_PER_CHUNK):
             windows = cut(items[first : first + _ITEMS_PER_CHUNK])
             parts.append(self.combine(windows, self.predict(windows), has_place=has_place))
-        return parts[0] if len(parts) == 1 else _joined(parts)
-
-
-def _joined(parts: Sequence[Scores]) -> Scores:
-    effects = (
-        np.concatenate([getattr(part.effects, field.name) for part in parts])
-        for field in fields(Effects)
-    )
-    return Scores(
-        [status for part in parts for status in part.status],
-        Effects(*effects),
-        parts[0].calibrated,
-        [form for part in parts for form in part.normalised],
-        np.concatenate([part.novelty for part in parts]),
-        np.concatenate([part.novel_as for part in parts]),
-    )
+        return Scores.joined(parts)

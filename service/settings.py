@@ -120,6 +120,17 @@ class Settings(BaseSettings):
     mismatch_share: float = Field(
         0.1, gt=0, le=1, description="share of REF mismatches that puts the assembly in doubt"
     )
+    error_rate: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="share of a triage's calls of an effect that may be wrong, by the card's"
+        " calibration; of its calls of no effect likewise",
+    )
+    threshold: float = Field(
+        0.1, ge=0, allow_inf_nan=False, description="smallest effect that matters, in log2 units"
+    )
+    max_triage: int = Field(10_000, ge=1, description="most ALTs of a file that is triaged")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     max_body_bytes: int = Field(8 << 20, ge=1, description="largest request body")

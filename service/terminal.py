@@ -1,14 +1,18 @@
 """What a command needs of its surroundings: a terminal, signals, a port, failures in one line."""
 
+import json
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Self, TextIO
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,8 +23,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from service.durable import write_file
 from service.errors import IncompleteError, ServiceError, ValidationError
-from service.summary import EXIT_ERROR, EXIT_INCOMPLETE
+from service.summary import EXIT_ERROR, EXIT_INCOMPLETE, Summary
 
 _EXIT_INTERRUPTED = 130
 _WIDTH = 160
@@ -149,3 +154,12 @@ def _cause(error: BaseException) -> tuple[str, int]:
         " the traceback",
         EXIT_ERROR,
     )
+
+
+def finish(done: Summary, mismatch_share: float, device: str, path: Path | None) -> None:
+    """Show a summary, write it where that is asked, and end with its exit code."""
+    done.show(console(sys.stderr), mismatch_share=mismatch_share, device=device)
+    if path is not None:
+        content = json.dumps(done.as_dict(mismatch_share=mismatch_share), indent=2)
+        write_file(path, f"{content}\n".encode())
+    raise typer.Exit(done.exit_code)

@@ -23,6 +23,23 @@ class Tier(StrEnum):
     NO_EFFECT = "no_effect_expected"
     UNKNOWN = "cannot_tell"
 
+    @property
+    def plain_name(self) -> str:
+        """The same for a person.
+
+        >>> Tier.LOWERS.plain_name
+        'likely lowers activity'
+        """
+        return _PLAIN_NAMES[self]
+
+
+_PLAIN_NAMES = {
+    Tier.LOWERS: "likely lowers activity",
+    Tier.RAISES: "likely raises activity",
+    Tier.NO_EFFECT: "no effect expected",
+    Tier.UNKNOWN: "cannot tell",
+}
+
 
 TIERS = tuple(Tier)
 _LOWERS, _RAISES, _NO_EFFECT, _UNKNOWN = range(len(TIERS))
@@ -126,10 +143,16 @@ def triage(
 def _within(wrong: Floats, error_rate: float) -> NDArray[np.intp]:
     """The most variants whose mean probability of a wrong call is at most the rate.
 
-    A call that is more likely wrong than right is none, however much the sure ones leave room.
+    A call that is more likely wrong than right is none, however much the sure ones leave room. Of
+    variants that are equally sure, one written twice say, all are called or none: the order of the
+    input decides nothing.
     """
     order = np.argsort(wrong, kind="stable")  # NaN last
     order = order[wrong[order] < 0.5]
-    mean = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
+    rising = wrong[order]
+    mean = np.cumsum(rising) / np.arange(1, len(order) + 1)
     # Rising means: the last place that holds is the number of calls.
-    return order[: int(np.sum(mean <= error_rate))]
+    n_calls = int(np.sum(mean <= error_rate))
+    if n_calls < len(order):
+        n_calls = int(np.searchsorted(rising, rising[n_calls]))
+    return order[:n_calls]

@@ -25,6 +25,10 @@ GOOD: dict[str, list[dict[str, Any]]] = {
         {"sequences": [PAIR, PAIR], "strands": 2, "shifts": [0, 1], "coverage": 0.9},
         {"variants": [VARIANT, VARIANT | {"alt": "<DEL>"}], "model": "sum"},
     ],
+    "/v1/triage": [
+        {"variants": [VARIANT, VARIANT | {"alt": "<DEL>"}], "target": "K562", "compare": True,
+         "error_rate": 0.2, "threshold": 0.1},
+    ],
     "/v1/sequences": [{"sequences": [{"sequence": "ACGTACGT", "id": "a"}], "strands": 1}],
     "/v1/saturation": [{"contig": "chr1", "start": 30, "end": 40, "model": "sum"}],
     "/v2/models/sum/infer": [{"id": "1", "inputs": [TENSOR], "outputs": [{"name": "mu"}]}],

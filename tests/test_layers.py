@@ -25,7 +25,7 @@ LAYERS = [
     ["entries", "mixture"],
     # core: knows neither HTTP nor the text of a VCF
     ["sequence", "variants", "assemblies", "fasta", "session", "calibration", "pace", "triage"],
-    ["ahead", "bgzf", "durable", "effects", "composition"],
+    ["ahead", "bgzf", "durable", "effects", "composition", "triage_list"],
     ["folder", "novelty", "background"],
     ["reference", "registry"],
     ["placement", "reasons"],
@@ -47,7 +47,8 @@ LAYERS = [
         "tally",
         "stages",
     ],
-    ["encoders", "parquet", "rejects", "answers", "remote"],
+    ["triage_schemas"],
+    ["encoders", "parquet", "rejects", "answers", "remote", "ranking", "triage_tables"],
     # doors: join codecs and core
     ["summary", "job", "client"],
     # a run in shards
@@ -56,9 +57,9 @@ LAYERS = [
     ["markers"],
     ["shards"],
     ["merge", "workers", "stream"],
-    ["orders", "cluster"],
+    ["orders", "cluster", "triage_file"],
     ["options", "terminal", "batch", "engine", "examples"],
-    ["calls", "jobs"],
+    ["calls", "jobs", "triage_command", "triage_examples"],
     ["web"],
     ["app", "server"],
     ["fleet"],

@@ -29,6 +29,7 @@ from service.schemas import (
     SequencesResponse,
     VariantBody,
 )
+from service.triage_schemas import TriageRequest, TriageResponse
 from service.variants import Variant
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -64,9 +65,25 @@ class ScoreOptions(RegionOptions, total=False):
     coverage: float | None
 
 
+class TriageOptions(ScoreOptions, total=False):
+    """How variants are triaged."""
+
+    target: str | None
+    compare: bool
+    error_rate: float | None
+    threshold: float | None
+
+
 def score(items: Items, options: Mapping[str, Any]) -> Ask[ScoreResponse]:
     """Score variants, or pairs of sequences."""
-    return _post("/v1/score", _score_body(list(items), options), options, ScoreResponse)
+    body = _score_body(ScoreRequest, list(items), options)
+    return _post("/v1/score", body, options, ScoreResponse)
+
+
+def triage(items: Items, options: Mapping[str, Any]) -> Ask[TriageResponse]:
+    """Triage variants, or pairs of sequences, as one list."""
+    body = _score_body(TriageRequest, list(items), options)
+    return _post("/v1/triage", body, options, TriageResponse)
 
 
 def score_lines(
@@ -79,7 +96,7 @@ def score_lines(
         item=ScoredItem.model_validate_json,
         is_last=lambda _, last: (-1 if last is None else last.index) == len(given) - 1,
     )
-    return _post_for_lines("/v1/score", _score_body(given, options), options), form
+    return _post_for_lines("/v1/score", _score_body(ScoreRequest, given, options), options), form
 
 
 def sequences(
@@ -137,16 +154,18 @@ def ready() -> Ask[Ready]:
     return _get("/health/ready", Ready, good=_STATES)
 
 
-def _score_body(items: list[Any], options: Mapping[str, Any]) -> ScoreRequest:
+def _score_body(
+    kind: type[ScoreRequest], items: list[Any], options: Mapping[str, Any]
+) -> ScoreRequest:
     chosen = _without_seconds(options)
     if all(isinstance(item, SequencePair) for item in items):  # of nothing too: needs no reference
         with _named():
-            return ScoreRequest(sequences=items, **chosen)
+            return kind(sequences=items, **chosen)
     if any(isinstance(item, SequencePair) for item in items):
         raise GivenError("one request holds either variants or pairs of sequences")
     bodies = [_variant(index, item) for index, item in enumerate(items)]
     with _named():
-        return ScoreRequest(variants=bodies, **chosen)
+        return kind(variants=bodies, **chosen)
 
 
 def _variant(index: int, item: Variant | VariantBody) -> VariantBody:

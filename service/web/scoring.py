@@ -22,13 +22,13 @@ from service.schemas import (
 from service.web.failures import documented
 from service.web.jsonroute import JsonRoute
 from service.web.limits import charge
-from service.web.state import NDJSON, Called, example, example_or_lines
+from service.web.state import NDJSON, Call, Called, example, example_or_lines
 
 router = APIRouter(tags=["scoring"], route_class=JsonRoute)
 
-INTERACTIVE = frozenset({"/v1/score", "/v1/sequences"})
+INTERACTIVE = frozenset({"/v1/score", "/v1/sequences", "/v1/triage"})
 
-_REFUSALS = documented(400, 404, 413, 422, 503, 504)
+REFUSALS = documented(400, 404, 413, 422, 503, 504)
 _CHANGES_PER_POSITION = 3
 
 
@@ -39,7 +39,7 @@ _CHANGES_PER_POSITION = 3
         **example_or_lines(
             examples.SCORE_RESPONSE, "First the answer without its results, then one per line"
         ),
-        **_REFUSALS,
+        **REFUSALS,
     },
 )
 async def score(
@@ -51,9 +51,7 @@ async def score(
     is answered as NDJSON to `Accept: application/x-ndjson`, a result per line as they are done; a
     failure in the middle is the last line, `{"error": ...}`.
     """
-    n_items = len(body.items)
-    n_sequences = 2 * n_items * _n_looks(call.engine, body)
-    await charge(call.request, items=n_items, sequences=n_sequences)
+    await charge_items(call, body)
     if call.wants_lines:
         return await _lines(calls.score_lines(call.engine, body, call.long_deadline))
     return _json(await calls.score(call.engine, body, call.deadline))
@@ -62,7 +60,7 @@ async def score(
 @router.post(
     "/v1/sequences",
     response_model=SequencesResponse,
-    responses={**example(examples.SEQUENCES_RESPONSE), **_REFUSALS},
+    responses={**example(examples.SEQUENCES_RESPONSE), **REFUSALS},
 )
 async def sequences(
     body: Annotated[SequencesRequest, Body(openapi_examples=examples.SEQUENCES_REQUESTS)],
@@ -83,7 +81,7 @@ async def sequences(
             "First the answer without its targets, then the same for one run of positions after"
             " the other, without the provenance",
         ),
-        **_REFUSALS,
+        **REFUSALS,
     },
 )
 async def saturation(
@@ -103,6 +101,13 @@ async def saturation(
     if call.wants_lines:
         return await _lines(calls.saturation_lines(call.engine, body, call.long_deadline))
     return _json(await calls.saturation(call.engine, body, call.long_deadline))
+
+
+async def charge_items(call: Call, body: ScoreRequest) -> None:
+    """Charge the variants or pairs of a request: see `charge`."""
+    n_items = len(body.items)
+    n_sequences = 2 * n_items * _n_looks(call.engine, body)
+    await charge(call.request, items=n_items, sequences=n_sequences)
 
 
 def _n_looks(engine: Engine, body: ScoreRequest | SaturationRequest) -> int:

@@ -13,6 +13,7 @@ from tests.genomes import CHR1, write_fasta
 FAR = 300_001
 BODIES = {
     "/v1/score": {"variants": [{"contig": "chr1", "pos": FAR, "ref": "A", "alt": "C"}]},
+    "/v1/triage": {"variants": [{"contig": "chr1", "pos": FAR, "ref": "A", "alt": "C"}]},
     "/v1/saturation": {"contig": "chr1", "start": FAR, "end": FAR + 9},
 }
 

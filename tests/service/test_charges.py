@@ -22,6 +22,7 @@ REQUESTS: dict[str, tuple[str, dict[str, Any], int, int]] = {
     "pairs": ("/v1/score", {"sequences": [PAIR] * 5, "strands": 1}, 5, 10),
     "shifts": ("/v1/score", {"sequences": [PAIR] * 5, "shifts": [0, 1, 2]}, 5, 60),
     "variants": ("/v1/score", {"variants": [SNV, SNV | {"alt": "<DEL>"}]}, 2, 8),
+    "triage": ("/v1/triage", {"variants": [SNV, SNV | {"alt": "<DEL>"}, SNV]}, 3, 12),
     "sequences": ("/v1/sequences", {"sequences": [{"sequence": "ACGT"}] * 6}, 6, 12),
     "one-strand": ("/v1/sequences", {"sequences": [{"sequence": "A"}] * 6, "strands": 1}, 6, 6),
     "saturation": ("/v1/saturation", {"contig": "chr1", "start": 30, "end": 33}, 12, 32),

@@ -450,6 +450,7 @@ def test_the_console_script_passes_the_exit_code_on(monkeypatch, capsys):
 def test_every_setting_is_an_option(capsys):
     run(["score", "--help"])
     run(["serve", "--help"])
+    run(["triage", "--help"])
     shown = capsys.readouterr().out
     hidden = {"debug"}
     names = Settings.model_fields.keys() - hidden

@@ -19,7 +19,8 @@ EXAMPLES = {
     "models": "m", "model": "dh7,mse", "reference": "r.fa", "assembly": "GRCh38", "device": "cpu",
     "threads": "3", "workers": "4", "ray": "auto", "shard_bytes": "9", "strands": "1",
     "shifts": "0, -10,10", "anchorings": "centre, left", "coverage": "0.5", "batch_size": "7",
-    "mismatch_share": "0.2", "host": "0.0.0.0", "port": "1", "max_body_bytes": "5",
+    "mismatch_share": "0.2", "error_rate": "0.3", "threshold": "0", "max_triage": "5",
+    "host": "0.0.0.0", "port": "1", "max_body_bytes": "5",
     "max_items": "6", "max_stream_items": "7", "max_region": "8", "max_waiting_sequences": "9",
     "max_long": "2", "micro_batch": "3", "timeout": "4", "drain_delay": "1", "drain_timeout": "6",
     "debug": "1",
@@ -53,7 +54,9 @@ def test_every_setting_is_read_from_its_variable(monkeypatch):
         ("anchorings", "middle"), ("anchorings", "left,left"), ("anchorings", ","),
         ("port", "70000"), ("model", "a,a"),
         ("max_jobs", "0"), ("job_workers", "0"), ("keep_jobs", "0"), ("max_upload_bytes", "0"),
-        ("body_timeout", "0"), ("metrics", "maybe"), ("organization_url", "a.org"),
+        ("error_rate", "0"), ("error_rate", "1"), ("threshold", "-1"), ("threshold", "inf"),
+        ("max_triage", "0"), ("body_timeout", "0"), ("metrics", "maybe"),
+        ("organization_url", "a.org"),
     ],
 )  # fmt: skip
 def test_a_bad_value_names_the_option_and_the_variable(monkeypatch, name, value):

@@ -103,6 +103,18 @@ def test_of_what_has_no_distribution_nobody_can_tell_and_it_spoils_nothing():
     assert len(nobody.tier) == 0
 
 
+def test_one_variant_written_twice_is_called_twice_or_not_at_all():
+    # The place in the input decided which of the two was called.
+    mixture, _ = made(2, 60)
+    both = Mixture(*(np.concatenate([x, x], axis=-1) for x in vars(mixture).values()))
+    order = np.random.default_rng(0).permutation(120)
+    mixed = Mixture(both.weight[order], both.mean[:, order], both.sd[:, order])
+    for rate in np.linspace(0.02, 0.4, 40):
+        found = triage(both, error_rate=rate).tier
+        assert np.array_equal(found[:60], found[60:])
+        assert np.array_equal(triage(mixed, error_rate=rate).tier, found[order])
+
+
 def test_losses_by_hand():
     # Surely up, surely nothing, and a coin.
     mixture = Mixture.normal(np.array([1.0, 0.0, 0.0]), np.array([0.1, 0.01, 5.0]))

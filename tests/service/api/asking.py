@@ -59,6 +59,7 @@ def score(client: TestClient, **body) -> dict:
 
 ROUTES = {
     "/v1/score": "POST",
+    "/v1/triage": "POST",
     "/v1/sequences": "POST",
     "/v1/saturation": "POST",
     "/v1/models": "GET",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from service import examples
+from service import examples, triage_examples
 from service.app import create_app
 from service.settings import Settings
 from service.web import game_docs, jobs_docs
@@ -72,6 +72,7 @@ def assert_shown(shown, real, where: str = "") -> None:
     ("path", "request_", "shown"),
     [
         ("/v1/score", examples.SCORE_REQUESTS["variants"]["value"], examples.SCORE_RESPONSE),
+        ("/v1/triage", triage_examples.REQUESTS["variants"]["value"], triage_examples.RESPONSE),
         (
             "/v1/sequences",
             examples.SEQUENCES_REQUESTS["sequences"]["value"],

@@ -93,7 +93,7 @@ def test_a_byte_order_mark_is_named(client):
     assert_error(client.post("/v1/score", content=raw, headers=headers), 400, "byte order mark")
 
 
-@pytest.mark.parametrize("route", ["/v1/score", "/v1/sequences", "/v1/saturation"])
+@pytest.mark.parametrize("route", ["/v1/score", "/v1/triage", "/v1/sequences", "/v1/saturation"])
 def test_options_in_the_query_are_not_passed_over(client, route):
     body = {"sequences": []}
     assert_error(client.post(f"{route}?model=sum", json=body), 422, "'model' in the query")
@@ -113,7 +113,7 @@ def test_many_problems_are_counted_and_the_list_is_bounded(client):
     assert len(detail["problems"]) == 20
 
 
-@pytest.mark.parametrize("route", ["/v1/score", "/v1/sequences"])
+@pytest.mark.parametrize("route", ["/v1/score", "/v1/triage", "/v1/sequences"])
 def test_of_many_bad_items_twenty_are_told(client, route):
     response = client.post(route, json={"sequences": [0] * 40})
     detail = assert_error(response, 422, "sequences.0: ", "(and 19 more)")

@@ -1,0 +1,150 @@
+"""`varsigma triage`: candidates in a VCF -> calls, ranked, at an error rate that the user sets."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service import options as opt
+from service.durable import write_file
+from service.errors import ValidationError
+from service.job import Job
+from service.orders import check_file, followed, only_model
+from service.output import OutputFormat
+from service.registry import Registry
+from service.session import usable_cores
+from service.settings import Settings
+from service.source import STANDARD, Source
+from service.stream import Output, is_standard_output
+from service.terminal import Bar, console, finish, terminable
+from service.triage_file import read_list, triage_file
+from service.triage_list import TriageOptions
+from service.triage_tables import ListFormat, encoded_list, list_format, show_list
+
+
+def triage(
+    context: typer.Context,
+    vcf: opt.Vcf,
+    *,
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="OUT", help="OUT.tsv or OUT.json; - for stdout"),
+    ] = STANDARD,
+    model: opt.Model = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="target (assay in a cell type) that decides tier and rank; default: the model's"
+            " first calibrated one",
+        ),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="tiers on all calibrated targets, the rate of each kept by itself",
+        ),
+    ] = False,
+    error_rate: opt.ErrorRate = None,
+    threshold: opt.Threshold = None,
+    max_triage: opt.MaxTriage = None,
+    style: Annotated[
+        ListFormat | None,
+        typer.Option("--format", help="format of the output; default: what its name says, or tsv"),
+    ] = None,
+    models: opt.Models = None,
+    reference: opt.Reference = None,
+    assembly: opt.Assembly = None,
+    device: opt.Device = None,
+    threads: opt.Threads = None,
+    strands: opt.Strands = None,
+    shifts: opt.Shifts = None,
+    anchorings: opt.Anchorings = None,
+    fast: opt.Fast = False,
+    coverage: opt.Coverage = None,
+    batch_size: opt.BatchSize = None,
+    mismatch_share: opt.MismatchShare = None,
+    summary: opt.Summary = None,
+) -> None:
+    """Rank the ALTs of a short VCF by how surely something can be said of them.
+
+    Each ALT gets a tier: likely lowers activity, likely raises activity, no effect expected, or
+    cannot tell. The error rate is a false-discovery rate over the whole list: of all calls of an
+    effect together, so many are expected to be wrong (the true effect is not beyond the threshold
+    in the direction that was called), as far as the model's calibration holds; of the calls of no
+    effect likewise. "Cannot tell" is no call: it is what is left. Only single-base changes on
+    calibrated targets are ever called. Research use only.
+    """
+    settings = opt.read_settings(**context.params)
+    if settings.reference is None:
+        raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
+    kind = list_format(output, style)
+    is_stream = is_standard_output(output)
+    path, summary = _checked(vcf, output, settings.reference, summary, is_stream=is_stream)
+    options = TriageOptions(
+        target=target,
+        compares=compare,
+        error_rate=settings.error_rate,
+        threshold=settings.threshold,
+    )
+    shown = console(sys.stderr)
+    with terminable(), Source(vcf) as source:
+        # The list first: it is read in a moment, while a model takes seconds to load.
+        lines = read_list(source, settings.max_triage)
+        job = _job(settings, settings.reference)
+        with Bar(shown) as bar:
+            found, done = triage_file(
+                source,
+                lines,
+                job.open(),
+                options,
+                mismatch_share=settings.mismatch_share,
+                on_progress=bar.update,
+            )
+    content = encoded_list(found, kind)
+    if is_stream:
+        with Output(output, is_compressed=False) as stream:
+            stream.write(content)
+    else:
+        write_file(path, content)
+    show_list(found, shown, has_rows=not is_stream)
+    finish(done, settings.mismatch_share, settings.device, summary)
+
+
+def _checked(
+    vcf: str, output: str, reference: Path, summary: Path | None, *, is_stream: bool
+) -> tuple[Path, Path | None]:
+    """Follow links, and refuse what cannot be written, before the slow part.
+
+    Raises:
+      ValidationError: it cannot.
+    """
+    path = followed(Path(output))
+    taken = {
+        vcf: "the input",
+        str(reference): "the reference",
+        f"{reference}.fai": "the index of the reference",
+    }
+    if not is_stream:
+        check_file("--output", path, taken)
+        taken[str(path)] = "--output"
+    if summary is not None:
+        summary = followed(summary)
+        check_file("--summary", summary, taken)
+    return path, summary
+
+
+def _job(settings: Settings, reference: Path) -> Job:
+    return Job(
+        models=Registry(settings.models).models_dir,
+        model=only_model(settings),
+        reference=reference,
+        assembly=settings.assembly,
+        device=settings.device,
+        threads=settings.threads or usable_cores(),
+        options=settings.scoring_options(),
+        style=OutputFormat.TSV,
+        mismatch_share=settings.mismatch_share,
+    )
