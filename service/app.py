@@ -22,6 +22,7 @@ from service.web import (
     scoring,
     serviceinfo,
     shed,
+    variants,
 )
 
 _DESCRIPTION = """Effect of DNA variants on regulatory activity, with its uncertainty.
@@ -75,6 +76,7 @@ def create_app(
     app.state.engine = engine
     app.state.desk = desk
     app.include_router(scoring.router)
+    app.include_router(variants.router)
     app.include_router(jobs.router)
     app.include_router(models.router)
     app.include_router(health.router)

@@ -1,4 +1,4 @@
-"""The command line: `varsigma score | plan | score-shard | merge | models | serve | key`.
+"""The command line: `varsigma score | plan | score-shard | merge | models | variant | serve | key`.
 
 Every failure is one line on standard error.
 """
@@ -32,6 +32,7 @@ from service.schemas import ModelSummary
 from service.settings import Settings, load_settings
 from service.summary import EXIT_ERROR, Summary
 from service.terminal import Bar, console, explained, listen, terminable
+from service.variant_command import variant
 from service.workers import spare_collector
 
 _ONE_PASS = {"strands": 1, "shifts": "0", "anchorings": "left"}
@@ -229,6 +230,9 @@ def list_models(
             escape(summary.summary),
         )
     console(sys.stdout).print(table)
+
+
+app.command()(variant)
 
 
 @app.command()
