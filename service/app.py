@@ -23,6 +23,7 @@ from service.web import (
     serviceinfo,
     shed,
     triage,
+    variants,
 )
 
 _DESCRIPTION = """Effect of DNA variants on regulatory activity, with its uncertainty.
@@ -77,6 +78,7 @@ def create_app(
     app.state.desk = desk
     app.include_router(scoring.router)
     app.include_router(triage.router)
+    app.include_router(variants.router)
     app.include_router(jobs.router)
     app.include_router(models.router)
     app.include_router(health.router)

@@ -63,3 +63,17 @@ def canonical_name(contig: str, assembly: str | None = None) -> str:
             return _ACCESSIONS[known][contig]
     plain = contig[3:] if contig[:3].lower() == "chr" else contig
     return "MT" if plain == "M" else plain
+
+
+def accession(chromosome: str, assembly: str) -> str | None:
+    """Return the RefSeq accession of a chromosome, None for any other contig.
+
+    Args:
+      chromosome: its canonical name.
+      assembly: GRCh37 or GRCh38.
+
+    >>> accession("X", "GRCh37"), accession("MT", "GRCh38"), accession("Un_gl000220", "GRCh37")
+    ('NC_000023.10', 'NC_012920.1', None)
+    """
+    named = (known for known, name in _ACCESSIONS[assembly].items() if name == chromosome)
+    return next(named, None)

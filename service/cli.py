@@ -1,4 +1,4 @@
-"""The command line: `varsigma score | plan | score-shard | merge | triage | models | serve | key`.
+"""The command line: `varsigma score | plan | score-shard | merge | triage | variant | models ...`.
 
 Every failure is one line on standard error.
 """
@@ -33,6 +33,7 @@ from service.settings import Settings
 from service.summary import EXIT_ERROR
 from service.terminal import Bar, console, explained, finish, listen, terminable
 from service.triage_command import triage
+from service.variant_command import variant
 from service.workers import spare_collector
 
 app = typer.Typer(
@@ -207,6 +208,9 @@ def list_models(
             escape(summary.summary),
         )
     console(sys.stdout).print(table)
+
+
+app.command()(variant)
 
 
 @app.command()
