@@ -26,7 +26,7 @@ LAYERS = [
     # core: knows neither HTTP nor the text of a VCF
     ["sequence", "variants", "assemblies", "fasta", "session", "calibration", "pace", "triage"],
     ["ahead", "bgzf", "durable", "effects", "composition", "triage_list"],
-    ["folder", "novelty", "background"],
+    ["folder", "novelty", "background", "likelihood"],
     ["reference", "registry"],
     ["placement", "reasons"],
     ["windows", "constructs"],
