@@ -15,6 +15,8 @@ from service.background import Background
 from service.calibration import Calibration
 from service.entries import digest_of
 from service.errors import ModelContractError, ModelNotFoundError
+from service.likelihood import KEY as LIKELIHOOD
+from service.likelihood import LikelihoodRatios
 from service.novelty import Novelty
 from service.sequence import BASES, Codes
 from service.session import ORT_ERRORS, Device, first_line, gpu_of, open_session, run_bound
@@ -34,6 +36,8 @@ CARD_KEYS = METADATA_KEYS | {
 
 ENTRIES = ("calibration", "novelty", "background")
 """Keys of what a card adds to scores; cards of models that nobody looked into lack the last two."""
+ON_REQUEST = (LIKELIHOOD,)
+"""Keys of what a card holds for those who ask: no part of a score, nor of what identifies one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,9 @@ class Model:
       background: effects of random variants on it, None if nobody has scored them.
       entry_digests: SHA-256 of these three entries of the card, which are part of every score, as
         canonical JSON; None for one that is not there.
+      likelihood_ratios: what the size of an effect says of what an assay would find, for those who
+        ask; None if nobody has fitted it.
+      likelihood_sha256: digest of that entry, as above.
     """
 
     def __init__(
@@ -90,6 +97,9 @@ class Model:
         self.entry_digests = {
             key: None if entry is None else digest_of(entry) for key, entry in entries.items()
         }
+        likelihood = card.get(LIKELIHOOD)
+        self.likelihood_ratios = LikelihoodRatios.from_card(likelihood, info.targets)
+        self.likelihood_sha256 = None if likelihood is None else digest_of(likelihood)
         self._session = session
         self._gpu = gpu_of(session)
 
@@ -170,8 +180,8 @@ class Registry:
           device: cpu, cuda (an error where it is not in use) or auto.
           threads: threads inside one operator on the CPU, None for one per usable core.
           gpu: 0-based number of the GPU among the visible ones.
-          with_entries: False leaves out what was fitted to the model's outputs (`ENTRIES` of the
-            card), whatever it holds: for what fits it anew.
+          with_entries: False leaves out what was fitted to the model's outputs (`ENTRIES` and
+            `ON_REQUEST` of the card), whatever it holds: for what fits it anew.
 
         Raises:
           ModelNotFoundError: no model of that name.
@@ -180,7 +190,7 @@ class Registry:
         """
         card = self.card(name)
         if not with_entries:
-            card |= dict.fromkeys(ENTRIES)
+            card |= dict.fromkeys((*ENTRIES, *ON_REQUEST))
         try:
             content = (self._folder(name) / "model.onnx").read_bytes()
         except OSError as error:

@@ -36,7 +36,7 @@ LAYERS = [
         "unplaced",
     ],
     ["ahead", "bgzf", "durable", "effects", "composition", "triage_list", "measured"],
-    ["folder", "novelty", "background"],
+    ["folder", "novelty", "background", "likelihood"],
     ["reference", "registry"],
     ["placement", "reasons"],
     ["windows", "constructs", "evidence"],

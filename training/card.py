@@ -41,6 +41,8 @@ FACTS = {
     "background": ("variants", "scheme", "data", "n", "seed", "strands", "shifts", "data_sha256"),
 }
 """What the page of a model shows of its two large entries."""
+OPTIONAL = (*FACTS, "likelihood_ratios")
+"""Entries that a card is written without where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,8 @@ class Card:
         fitted.
       background: effects of random variants, see `service.background.Background`; None before they
         were scored.
+      likelihood_ratios: of sizes of effects, see `service.likelihood.LikelihoodRatios`; None before
+        they were fitted.
       window: bases of genome that the model takes.
       members: networks in the graph; as many as `seeds`.
     """
@@ -109,6 +113,7 @@ class Card:
     limits: tuple[str, ...] = LIMITS
     novelty: Mapping[str, Any] | None = None
     background: Mapping[str, Any] | None = None
+    likelihood_ratios: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuse members without a seed each.
@@ -122,7 +127,7 @@ class Card:
     def to_json(self) -> dict[str, Any]:
         """JSON value of `card.json`; as cards were before them where there is no such entry."""
         value = asdict(self)
-        absent = {key for key in FACTS if value[key] is None}
+        absent = {key for key in OPTIONAL if value[key] is None}
         kept = {key: part for key, part in value.items() if key not in absent}
         return {"schema_version": SCHEMA_VERSION, **kept}
 
@@ -185,7 +190,10 @@ def update_calibration(model_dir: Path, calibration: Mapping[str, Any] | None) -
 
 
 def update_entry(
-    model_dir: Path, key: Literal["novelty", "background"], entry: Mapping[str, Any], report: Report
+    model_dir: Path,
+    key: Literal["novelty", "background", "likelihood_ratios"],
+    entry: Mapping[str, Any],
+    report: Report,
 ) -> None:
     """Put an entry into a card, and the report on it under the same key of its metrics."""
     value = read_card(model_dir).to_json()

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from service.errors import ServiceError
-from training import doubt_command, pair_noise_command
+from training import doubt_command, likelihood_command, pair_noise_command
 from training.campaign.command import campaign, recipes
 from training.card import update_calibration, update_headline, update_metrics
 from training.datasets.sources import DataError
@@ -50,6 +50,7 @@ app.command()(report_command.report)
 app.command()(pair_noise_command.noise)
 app.command()(doubt_command.novelty)
 app.command()(doubt_command.background)
+app.command()(likelihood_command.likelihood)
 
 Runs = Annotated[Path, typer.Option(help="Folder of training runs: RUNS/RECIPE/SEED.")]
 
