@@ -17,7 +17,7 @@ from training.card import read_card
 from training.datasets.cagi5 import ELEMENTS, locus_of
 from training.evaluation.report import Report
 from training.evaluation.shape import Evidence
-from training.evaluation.uncertainty import judge
+from training.evaluation.uncertainty import fit_left_out, judge
 from training.evaluation.uncertainty_tables import layout
 
 
@@ -39,10 +39,15 @@ def exported(evidence, sd=0.9):
 
 
 @pytest.fixture(scope="module")
-def report():
-    release, _ = of_elements(0, 3000)
-    other, table = of_elements(1, 3000)
-    return layout("toy", judge(release, other, table, exported(other)), draws=100)
+def fitted():
+    """Without each locus in turn: the same for every judged set."""
+    return fit_left_out(of_elements(0)[0])
+
+
+@pytest.fixture(scope="module")
+def report(fitted):
+    other, table = of_elements(1)
+    return layout("toy", judge(fitted, other, table, exported(other)), draws=100)
 
 
 def test_a_distribution_that_holds_is_found_to_hold(report):
@@ -85,15 +90,14 @@ def test_calls_are_wrong_as_often_as_they_were_said_to_be(report):
         assert table.cell(label, "either").value >= wrong
 
 
+@pytest.mark.slow
 def test_calls_by_element_add_up_to_those_of_the_list():
     # Effects large enough for calls at 20 %.
-    release, _ = of_elements(0)
     other, table = of_elements(1)
-    loud = [
-        dataclasses.replace(e, value=e.value + 4 * e.effect, locus=e.locus)
-        for e in (release, other)
-    ]
-    found = layout("toy", judge(*loud, table, exported(other)), draws=100)
+    release, loud = (
+        dataclasses.replace(e, value=e.value + 4 * e.effect) for e in (of_elements(0)[0], other)
+    )
+    found = layout("toy", judge(fit_left_out(release), loud, table, exported(other)), draws=100)
     whole = found.table("Calls of a direction at a given error rate, all elements as one list")
     parts = found.table("Calls of a direction at an error rate of 20%, by element")
     n = whole.cell("20%, effects beyond 0", "n calls")
@@ -104,40 +108,44 @@ def test_calls_by_element_add_up_to_those_of_the_list():
         assert mean / n == pytest.approx(whole.cell("20%, effects beyond 0", column).value)
 
 
-def test_calls_of_noise_are_found_out():
-    release, _ = of_elements(0)
+def test_calls_of_noise_are_found_out(fitted):
     other, table = of_elements(1)
     rng = np.random.default_rng(0)
     noise = dataclasses.replace(other, value=rng.permutation(other.value))
-    found = layout("toy", judge(release, noise, table, exported(noise)), draws=100)
+    found = layout("toy", judge(fitted, noise, table, exported(noise)), draws=100)
     calls = found.table("Calls of a direction at a given error rate, all elements as one list")
     assert calls.cell("30%, effects beyond 0", "wrong direction").low > 0.35
 
 
-def test_other_measurements_than_the_fitted_ones_are_found_out():
-    release, _ = of_elements(0)
+def test_other_measurements_than_the_fitted_ones_are_found_out(fitted):
     other, table = of_elements(1)
     louder = dataclasses.replace(other, value=3 * other.value)
-    found = layout("toy", judge(release, louder, table, exported(louder)), draws=100)
+    found = layout("toy", judge(fitted, louder, table, exported(louder)), draws=100)
     assert found.table("Coverage, one locus left out").cell("all", "inside 90%") < 0.8
 
 
+@pytest.mark.slow
 def test_a_locus_is_judged_without_itself():
-    release, _ = of_elements(0)
     other, table = of_elements(1)
     # HBB is loud in both sets: had its release values been fitted, its intervals would be wide.
-    loud = [
+    release, loud = (
         dataclasses.replace(e, value=np.where(e.locus == "HBB", 30.0, 1.0) * e.value)
-        for e in (release, other)
-    ]
-    found = layout("toy", judge(*loud, table, exported(other)), draws=100)
+        for e in (of_elements(0)[0], other)
+    )
+    found = layout("toy", judge(fit_left_out(release), loud, table, exported(other)), draws=100)
     coverage = found.table("Coverage, one locus left out")
     assert coverage.cell("HBB", "inside 90%") < 0.4
+
+
+def test_a_locus_that_was_not_fitted_is_not_judged(fitted):
+    other, table = of_elements(1)
+    shapes = {locus: shape for locus, shape in fitted.shapes.items() if locus != "HBB"}
     with pytest.raises(ValueError, match="the release set lacks HBB"):
-        judge(release.where(release.locus != "HBB"), other, table, exported(other))
+        judge(dataclasses.replace(fitted, shapes=shapes), other, table, exported(other))
 
 
-def test_certainty_that_tells_of_the_error_pays_and_noise_does_not():
+@pytest.mark.slow
+def test_certainty_that_tells_of_the_error_pays_and_noise_does_not(fitted):
     rng = np.random.default_rng(0)
     release, _ = of_elements(0)
     other, table = of_elements(1)
@@ -152,13 +160,16 @@ def test_certainty_that_tells_of_the_error_pays_and_noise_does_not():
         "Mean |error| as the least certain are left out, over that of a random order, within "
         "tenths of |effect|"
     )
-    telling = layout("toy", judge(*pair, table, exported(other)), draws=100).table(title)
-    silent = layout("toy", judge(release, other, table, exported(other)), draws=100).table(title)
+    telling_fit = fit_left_out(pair[0])
+    telling = layout("toy", judge(telling_fit, pair[1], table, exported(other)), draws=100)
+    silent = layout("toy", judge(fitted, other, table, exported(other)), draws=100)
+    telling, silent = telling.table(title), silent.table(title)
     assert telling.cell("predicted SD", "pooled") < 0.8
     assert telling.cell("predicted SD", "within each element") < 0.8
     assert silent.cell("epistemic SD", "pooled") == pytest.approx(1, abs=0.12)
 
 
+@pytest.mark.slow
 def test_the_command_logs_its_look_and_fills_the_card(tmp_path):
     data = write_cagi5(tmp_path / "data")
     weights = tuple(w / 20 for w in (1, 3, 4, 1, 0))

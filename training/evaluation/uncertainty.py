@@ -7,6 +7,7 @@ Beside it stand two references: a constant width about zero, and what the model'
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from service.calibration import Shape
 from service.mixture import Mixture, crps
 from service.reference import Reference
 from service.registry import Registry
@@ -80,11 +82,46 @@ class Judged:
         }
 
 
-def judge(release: Evidence, judged: Evidence, table: pd.DataFrame, exported: Mixture) -> Judged:
-    """Fit without each locus on the release set, and say what that makes of the locus here.
+@dataclass(frozen=True)
+class LeftOut:
+    """What the release set gives for each locus without that locus, by locus.
+
+    Attributes:
+      shapes: of the distribution.
+      levels: (L,) to ask of it for each of `NOMINAL`.
+      blind: shapes of one distribution about zero for every variant.
+      width: root mean square of the measured effects, each locus weighing the same.
+      error: standard error that is typical of a measurement, of all loci.
+    """
+
+    shapes: Mapping[str, Shape]
+    levels: Mapping[str, tuple[float, ...]]
+    blind: Mapping[str, Shape]
+    width: Mapping[str, float]
+    error: float
+
+
+def fit_left_out(release: Evidence) -> LeftOut:
+    """Fit on the release set, once without each locus."""
+    shapes = fit_without_each(release)
+    rest = {locus: release.where(release.locus != locus) for locus in shapes}
+    return LeftOut(
+        shapes=shapes,
+        levels=levels_without_each(release, shapes, NOMINAL),
+        blind={locus: fit_shape(seen.blind()) for locus, seen in rest.items()},
+        width={
+            locus: float(np.sqrt(seen.weight @ np.square(seen.value)))
+            for locus, seen in rest.items()
+        },
+        error=float(np.median(release.error)),
+    )
+
+
+def judge(fitted: LeftOut, judged: Evidence, table: pd.DataFrame, exported: Mixture) -> Judged:
+    """Say what the fits without each locus make of that locus here.
 
     Args:
-      release: what is fitted to.
+      fitted: to the release set.
       judged: n measured effects.
       table: n rows: element, pos, confidence.
       exported: of those effects.
@@ -92,24 +129,21 @@ def judge(release: Evidence, judged: Evidence, table: pd.DataFrame, exported: Mi
     Raises:
       ValueError: a locus is not in the release set.
     """
-    if unknown := sorted(set(judged.loci) - set(release.loci)):
+    if unknown := sorted(set(judged.loci) - set(fitted.shapes)):
         raise ValueError(f"the release set lacks {', '.join(unknown)}")
     n = len(judged.value)
     weight, mean, sd = np.empty(n), np.empty((2, n)), np.empty((2, n))
     level, width = np.empty((n, len(NOMINAL))), np.empty(n)
     blind_weight, blind_sd = np.empty(n), np.empty((2, n))
-    shapes = fit_without_each(release)
-    levels = levels_without_each(release, shapes, NOMINAL)
-    for locus, shape in shapes.items():
-        here, seen = judged.locus == locus, release.where(release.locus != locus)
+    for locus, shape in fitted.shapes.items():
+        here = judged.locus == locus
         part = judged.where(here)
-        fitted = shape.distribution(part.effect, part.epistemic)
-        weight[here], mean[:, here], sd[:, here] = fitted.weight, fitted.mean, fitted.sd
-        level[here] = levels[locus]
-        nothing = part.blind()
-        blind = nothing.measured(fit_shape(seen.blind()))
+        said = shape.distribution(part.effect, part.epistemic)
+        weight[here], mean[:, here], sd[:, here] = said.weight, said.mean, said.sd
+        level[here] = fitted.levels[locus]
+        blind = part.blind().measured(fitted.blind[locus])
         blind_weight[here], blind_sd[:, here] = blind.weight, blind.sd
-        width[here] = np.sqrt(seen.weight @ np.square(seen.value))
+        width[here] = fitted.width[locus]
     true = Mixture(weight, mean, sd)
     return Judged(
         element=table["element"].to_numpy(str),
@@ -119,7 +153,7 @@ def judge(release: Evidence, judged: Evidence, table: pd.DataFrame, exported: Mi
         true=true,
         measured=true.widened(judged.error),
         level=level,
-        repeat=true.widened(float(np.median(release.error))),
+        repeat=true.widened(fitted.error),
         blind=Mixture(blind_weight, np.zeros((2, n)), blind_sd),
         constant=Mixture.normal(np.zeros(n), width),
         exported=exported,
@@ -162,12 +196,12 @@ def uncertainty(
         scorer = Scorer(model, reference, OPTIONS)
         released = load_release(data_dir)
         said = predict(scorer, model.info.targets, released)
-        release = evidence_of(said, released, data_dir)
+        fitted = fit_left_out(evidence_of(said, released, data_dir))
         with labels_of(split, data_dir, run, log) as table:
             if split == "challenge":
                 said = predict(scorer, model.info.targets, table)
             judged = judge(
-                release,
+                fitted,
                 evidence_of(said, table, data_dir),
                 table[said.scored].reset_index(drop=True),
                 as_exported(said),
