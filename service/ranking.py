@@ -82,11 +82,11 @@ def ranked(
     """
     targets = chosen_targets(scorer, options)
     why = {target: _no_calls(scorer, target, scores.calibrated) for target in targets}
-    is_single = np.array([_is_single(form) for form in scores.normalised], bool)
+    singles = np.array([is_single(form) for form in scores.normalised], bool)
     columns = [scorer.model.info.targets.index(target) for target in targets]
-    found = _triaged(scorer.true_effects(scores), columns, is_single, options)
+    found = _triaged(scorer.true_effects(scores), columns, singles, options)
     table = numbers(scores.effects)[:, columns].tolist()
-    scored = _Scored(scores, scorer, targets, why, found, table, is_single)
+    scored = _Scored(scores, scorer, targets, why, found, table, singles)
     rows, ranks = [], _ranks(scores, found[0])
     place = iter(range(len(scores.status)))
     for index, one in enumerate(given):
@@ -188,10 +188,10 @@ def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _is_single(form: str) -> bool:
-    """Say whether a normal form is that of a single-base change.
+def is_single(form: str) -> bool:
+    """Say whether a normal form `pos:ref:alt` is that of a single-base change.
 
-    >>> [_is_single(form) for form in ("7:A:G", "7:A:A", "7:A:N", "7:AC:A", ".")]
+    >>> [is_single(form) for form in ("7:A:G", "7:A:A", "7:A:N", "7:AC:A", ".")]
     [True, False, False, False, False]
     """
     _, _, alleles = form.partition(":")

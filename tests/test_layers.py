@@ -61,6 +61,7 @@ LAYERS = [
     ],
     ["triage_schemas"],
     ["encoders", "parquet", "rejects", "answers", "remote", "ranking", "triage_tables"],
+    ["triage_facts"],
     # doors: join codecs and core
     ["summary", "job", "client"],
     # a run in shards
