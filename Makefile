@@ -21,11 +21,12 @@ DEV := .venv
 DEMO := .venv-demo
 DEV_READY := $(DEV)/.ready-$(notdir $(PYTHON))
 DEMO_READY := $(DEMO)/.ready-$(notdir $(PYTHON))
+DOCS_READY := $(DEV)/.docs-ready-$(notdir $(PYTHON))
 BIN := $(DEV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz check-jobs load-http overload-http bench-game fuzz-http data train evaluate calibrate validate wheel check-no-torch docker-lint docker-steps clean
+.PHONY: help demo serve test test-slow test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz check-jobs load-http overload-http bench-game fuzz-http data train evaluate calibrate validate docs wheel check-no-torch docker-lint docker-steps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +47,7 @@ serve: $(DEMO_READY) ## answer HTTP requests on port 8000, with the reference of
 test: $(DEV_READY) ## run the tests that need no measured tables, in two processes (TESTERS=2)
 	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(AGAIN) -m "not data and not slow"
 
-test-slow: $(DEV_READY) ## run those that kill, restart or spread whole processes
+test-slow: $(DOCS_READY) ## run those that kill, restart or spread whole processes, or build the site
 	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(AGAIN) -m "slow and not data"
 
 test-data: $(DEV_READY) ## run the tests that read the measured tables in VARSIGMA_DATA
@@ -132,6 +133,10 @@ calibrate: $(DEV_READY) ## fit the widths of one model's effects to the CAGI5 re
 validate: $(DEV_READY) ## score the CAGI5 challenge with a model and the baseline (MODEL=dh7)
 	$(BIN)/varsigma-train validate $(sort mse $(MODEL)) --baseline mse
 
+docs: $(DOCS_READY) ## build the documentation into build/site, without a warning
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open build/site/index.html, or serve it: $(BIN)/python -m http.server --directory build/site"
+
 wheel: $(DEV_READY) ## build dist/*.whl and dist/*.tar.gz, models included
 	$(BIN)/python -m build
 
@@ -149,4 +154,8 @@ $(DEMO_READY) $(DEV_READY): pyproject.toml constraints.txt
 	  { echo "varsigma needs Python 3.11 or newer; say which: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".$(EXTRAS)"
+	@touch $@
+
+$(DOCS_READY): $(DEV_READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	@touch $@

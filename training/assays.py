@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,12 +30,23 @@ class Assay:
       cell_type: assays of one cell type share a variance head.
       flanks: constant bases beside the insert (5', 3'); empty where they are not part of the model.
       served: target name under which an exported model offers this assay, if it does.
+
+    Raises:
+      ValueError: an insert between these flanks does not fit the window.
     """
 
     name: str
     cell_type: str
     flanks: tuple[str, str] = ("", "")
     served: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse flanks that a whole insert leaves no room for."""
+        if (n := sum(map(len, self.flanks))) > WINDOW - INSERT:
+            raise ValueError(
+                f"{self.name}: flanks of {n} bases; {WINDOW - INSERT} fit beside an insert of "
+                f"{INSERT}, give those that touch it"
+            )
 
 
 ASSAYS: tuple[Assay, ...] = (
@@ -51,6 +62,20 @@ ASSAYS: tuple[Assay, ...] = (
     Assay("inoue2017_HepG2", "HepG2", LENTI_FLANKS),
 )
 ASSAY_BY_NAME = {assay.name: assay for assay in ASSAYS}
+JOINT_LIBRARY = ("joint_K562", "joint_HepG2", "joint_WTC11")
+"""The served assays of this repository: one lentiMPRA library, published without replicates."""
+
+
+def inserts_of(names: Iterable[str]) -> str:
+    """Say in words which library the served assays among these are of.
+
+    >>> inserts_of(["joint_K562", "mattioli2018_pool1_K562"])
+    'the lentiMPRA joint library'
+    """
+    served = {assay.name for assay in ASSAYS if assay.served} & {*names}
+    return (
+        "the lentiMPRA joint library" if served <= {*JOINT_LIBRARY} else ", ".join(sorted(served))
+    )
 
 
 def window_codes(

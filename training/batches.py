@@ -216,6 +216,9 @@ class EpochBatches(IterableDataset[Batch]):
       seed: of order, orientation and augmentation.
       epochs: of the whole run, which `progress` is a share of.
       augments: what each epoch is augmented with; epochs beyond them are not.
+
+    Raises:
+      ValueError: the rows are fewer than a batch.
     """
 
     def __init__(
@@ -229,6 +232,11 @@ class EpochBatches(IterableDataset[Batch]):
         augments: Sequence[Augment | None] = (),
     ) -> None:
         super().__init__()
+        if len(data) < batch_size:
+            raise ValueError(
+                f"{len(data)} training sequences are fewer than a batch of {batch_size}: give the "
+                "recipe a smaller batch_size"
+            )
         self.data, self.sampler, self.batch_size, self.seed = data, sampler, batch_size, seed
         self.epochs, self.epoch = epochs, 0
         self.augments = tuple(augments)

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.jit._trace import TracerWarning  # not exported elsewhere under mypy strict
 
 from service.registry import CONTRACT_VERSION, INPUT, OUTPUTS, UNITS
-from service.sequence import encode
 from training.architectures.network import NetworkModule
-from training.assays import INSERT, Assay
+from training.assays import INSERT, Assay, window_codes
+from training.batches import insert_spans
 from training.members import Member, load_members
 
 OPSET = 17
@@ -82,8 +82,11 @@ class ServedModel(nn.Module):
         columns = [members[0].assays.index(assay) for assay in targets]
         self.networks = nn.ModuleList(member.network for member in members)
         self.has_one_trunk = has_one_trunk(members)
-        for name, flank in zip(("left", "right"), targets[0].flanks, strict=True):
-            self.register_buffer(name, torch.from_numpy(encode(flank).astype(np.int64))[None])
+        # As a row of training: N between short flanks and the ends of the trunk's window.
+        construct = window_codes(["A" * INSERT], targets[0].flanks).astype(np.int64)
+        [(start, end)] = insert_spans([INSERT], targets[0].flanks)
+        self.register_buffer("left", torch.from_numpy(construct[:, :start].copy()))
+        self.register_buffer("right", torch.from_numpy(construct[:, end:].copy()))
         self.register_buffer("columns", torch.tensor(columns))
         stacked = {
             "mean": np.stack([member.scale.mean[columns] for member in members]),

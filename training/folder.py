@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from service.registry import CONTRACT_VERSION, UNITS
-from training.assays import INSERT, Assay, window_codes
+from training.assays import INSERT, JOINT_LIBRARY, Assay, window_codes
 from training.batches import assays_of
-from training.card import Card, TargetCard, TrainingTable, write_card
+from training.card import LIMITS, Card, TargetCard, TrainingTable, write_card
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.sources import DataError
 from training.datasets.table import table_digest
@@ -58,7 +58,7 @@ def make_model(
         )
     folder = models_dir / name
     members = export_model(member_files, folder, name)
-    first = members[0]
+    first, served = members[0], served_assays(members)
     card = Card(
         name=name,
         summary=_summary(first, len(members)),
@@ -78,12 +78,28 @@ def make_model(
                 assay=assay.name,
                 sigma_source=sigma_source(assay, first, table),
             )
-            for assay in served_assays(members)
+            for assay in served
         ),
+        limits=limits_of(served),
         training_data=_training_tables(table, files),
     )
     write_card(folder, card)
     return folder
+
+
+def limits_of(served: Sequence[Assay]) -> tuple[str, ...]:
+    """What a card says that a model cannot do, by the assays that it serves."""
+    if {assay.name for assay in served} <= {*JOINT_LIBRARY}:
+        return LIMITS
+    targets = ", ".join(str(assay.served) for assay in served)
+    return (
+        "Research use only; an effect on reporter activity is neither benign nor pathogenic.",
+        f"Sees a window of {INSERT} bp inside the construct of its assay: no distal elements, no "
+        "chromatin, no genomic position.",
+        f"Served targets are {targets}; other cell types and assays are extrapolation.",
+        "sigma is the SD of one measurement in the assay that its target names, not of a patient's "
+        "tissue.",
+    )
 
 
 def sigma_source(assay: Assay, member: Member, table: pd.DataFrame) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pooch  # type: ignore[import-untyped]  # ships neither types nor stubs
 
+from training.assays import JOINT_LIBRARY
+
 SUMS = "SHA256SUMS"
 _RAW = "https://raw.githubusercontent.com"
 _LNCRNA = (
@@ -28,7 +30,6 @@ _INOUE_2017 = (
     "Klein et al., Nature Methods 2020, doi:10.1038/s41592-020-0965-y"
 )
 _NO_LICENCE = "none stated"
-_JOINT = ("joint_K562", "joint_HepG2", "joint_WTC11")
 _INOUE = ("inoue2017_HepG2",)
 
 
@@ -105,7 +106,7 @@ JOINT_ACTIVITY = Source(
     sha256="69028919cc79fa4eb052db240f2ec769550a08d76ac2c0649e827f32856d8787",
     licence=_NO_LICENCE,
     citation=_AGARWAL_2025,
-    assays=_JOINT,
+    assays=JOINT_LIBRARY,
 )
 JOINT_SEQUENCES = Source(
     name="agarwal2025_joint_sequences",
@@ -115,7 +116,7 @@ JOINT_SEQUENCES = Source(
     sha256="5ca681fbf4d8f14f06da48691311041979273ec3fe79bc7fcbdfa62b7c483467",
     licence=_NO_LICENCE,
     citation=_AGARWAL_2025,
-    assays=_JOINT,
+    assays=JOINT_LIBRARY,
 )
 POOL1_K562 = _pool(
     "mattioli2018_pool1_K562",

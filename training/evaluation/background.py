@@ -25,7 +25,7 @@ from service.registry import Model, Registry
 from service.scoring import Scorer, ScoringOptions
 from service.sequence import BASES, UNKNOWN
 from service.variants import Variant
-from training.assays import INSERT
+from training.assays import INSERT, inserts_of
 from training.datasets.homology import TEST_FOLD
 from training.datasets.table import table_digest
 from training.evaluation.metrics import Floats
@@ -91,7 +91,7 @@ def make_background(
         ),
         n=n,
         seed=seed,
-        data="test fold of the lentiMPRA joint library, without its designed inserts",
+        data=f"test fold of {inserts_of(table['assay'].unique())}, without its designed inserts",
         data_sha256=table_digest(table),
     )
     clusters = inserts["cluster"].to_numpy(np.int64)[rows]

@@ -1,4 +1,4 @@
-"""Held-out sequences of the joint library: exported model and 6-mer floor -> one table."""
+"""Held-out sequences of the served assays: exported model and 6-mer floor -> one table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from service.registry import Model, Registry
 from service.sequence import encode, reverse_complement
 from service.session import Device
-from training.assays import ASSAYS
+from training.assays import ASSAYS, inserts_of
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.evaluation.metrics import (
     Counts,
@@ -61,8 +61,9 @@ def evaluate(
     """
     registry = Registry(models_dir)
     floors = _floors(table, draws, seed)
+    library = inserts_of(table["assay"].unique())
     return {
-        name: _report(registry.load(name, device, threads), name, floors, draws)
+        name: _report(registry.load(name, device, threads), name, library, floors, draws)
         for name in model_names
     }
 
@@ -129,7 +130,7 @@ def _floors(table: pd.DataFrame, draws: int, seed: int) -> dict[str, _Floor]:
     return found
 
 
-def _report(model: Model, name: str, floors: dict[str, _Floor], draws: int) -> Report:
+def _report(model: Model, name: str, library: str, floors: dict[str, _Floor], draws: int) -> Report:
     measured = [target for target in model.info.targets if target in floors]
     if not measured:
         raise ValueError(f"{name}: no assay of the table measures {list(model.info.targets)}")
@@ -155,7 +156,7 @@ def _report(model: Model, name: str, floors: dict[str, _Floor], draws: int) -> R
         "6-mer ridge penalty",
     )
     notes = (
-        "Test fold (0) of the lentiMPRA joint library, whose sequences share no 40-mer with a "
+        f"Test fold (0) of {library}, whose sequences share no 40-mer with a "
         "training sequence of any assay; both strands and all members averaged.",
         "6-mer ridge: ridge regression on the counts of 6-mers, fitted on the training folds, "
         "penalty chosen on the validation fold (1), on a grid that goes on while its best is at "
@@ -163,7 +164,8 @@ def _report(model: Model, name: str, floors: dict[str, _Floor], draws: int) -> R
         f"[low, high]: 95 % bootstrap over homology clusters ({draws} draws), paired for the "
         "difference.",
     )
-    found = Table("Joint library, test fold", columns, rows_of(rows))
+    title = library.removeprefix("the lentiMPRA ")
+    found = Table(f"{title[:1].upper()}{title[1:]}, test fold", columns, rows_of(rows))
     return Report(f"Held-out sequences: {name}", (found,), notes)
 
 

@@ -34,7 +34,7 @@ from service.composition import (
 )
 from service.novelty import Aspect, Familiar, Tail, least_share, oriented
 from service.sequence import Codes, encode
-from training.assays import ASSAYS, INSERT
+from training.assays import ASSAYS, INSERT, inserts_of
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.table import table_digest
 
@@ -55,7 +55,7 @@ _METHOD = (
 
 
 def fit_familiar(table: pd.DataFrame) -> Familiar:
-    """Describe the training inserts of the joint library.
+    """Describe the training inserts of the served assays.
 
     Args:
       table: assay table, with `name`.
@@ -91,7 +91,8 @@ def fit_familiar(table: pd.DataFrame) -> Familiar:
         tails=tails | {Aspect.UNKNOWN_BASES: tail_of(unknown)},
         combined=tail_of(-np.log10(least_share(measures, tails))),
         method=_METHOD,
-        data="training folds of the lentiMPRA joint library, without its designed inserts",
+        data=f"training folds of {inserts_of(table['assay'].unique())}, without its designed "
+        "inserts",
         data_sha256=table_digest(table),
         n=len(training),
         n_windows=len(unknown),
