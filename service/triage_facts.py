@@ -51,7 +51,7 @@ def with_evidence(
       ValidationError: `within` is negative.
     """
     nothing = dict.fromkeys(EVIDENCE_FACTS)
-    return _with(found, ((nothing | _measured(row, evidence, within)) for row in found.rows))
+    return _with(found, ({**nothing, **_measured(row, evidence, within)} for row in found.rows))
 
 
 def with_likelihood_ratios(found: TriageList, model: Model, options: ScoringOptions) -> TriageList:
