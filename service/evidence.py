@@ -30,7 +30,8 @@ class Finding:
 
     Attributes:
       is_exact: this very change was measured.
-      distance: bases between the change and the measured position, 0 where they touch.
+      distance: bases between the change and the measured one, 0 where they touch; of an indel in a
+        repeat, from wherever it may be placed.
       measurements: at least one; the strongest first. Those of this change, of every element that
         has it; else all at the nearest measured position, or at both if two are equally near.
     """
@@ -102,7 +103,7 @@ class Evidence:
                 mismatched.append(row)
             key = self._key(variant)
             self._exact[key].append(row)
-            by_contig[key[0]].append((*_touched(trim(variant)), row))
+            by_contig[key[0]].append((*_touched(key[1]), row))
         self.n_mismatched = len(mismatched)
         if self.n_mismatched > mismatch_share * self.n_measured:
             raise _wrong_genome(mismatched, self.n_measured, reference)
@@ -163,7 +164,7 @@ class Evidence:
         contig = self._contigs.get(key[0])
         if contig is None:
             return None
-        first, last = _touched(trim(variant))
+        first, last = _touched(key[1])
         low = np.searchsorted(contig.first, first - within - contig.longest)
         high = np.searchsorted(contig.first, last + within, "right")
         if low == high:

@@ -28,6 +28,7 @@ _LOOKALIKES: Final = str.maketrans(
     | dict.fromkeys("\u2192\u203a", ">")
     | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", "")  # what has no width
 )
+_PLACE = re.compile(r"[\d,]+\s*[:\s-]\s*[a-z]", re.ASCII | re.IGNORECASE)
 _LONGEST_ASSEMBLY = 30
 _AROUND = " \t\r\n\"'`;,"
 
@@ -56,7 +57,8 @@ def tidied(text: str) -> tuple[str, str | None]:
             f"holds {len(plain.splitlines())} lines",
             f"write one variant, {EXAMPLE}; a file is for `varsigma score`",
         )
-    if found := _BEFORE.match(plain):
+    # The decoy contig of hs37d5 is a name too, where a place follows it.
+    if (found := _BEFORE.match(plain)) and not _PLACE.match(plain[found.end() :]):
         return plain[found.end() :], found["name"]
     if found := _AFTER.search(plain, max(len(plain) - _LONGEST_ASSEMBLY, 0)):
         return plain[: found.start()].strip(_AROUND), found["name"]

@@ -27,7 +27,8 @@ from service.sequence import decode, encode, reverse_complement
 from service.unplaced import why_unplaced
 from service.variants import allele_status
 
-_SPDI = re.compile(r"(N[CTW]_[^:\s]*)\s*:\s*([^:]*?)\s*:\s*([^:]*?)\s*:\s*([^:]*)", re.IGNORECASE)
+# No blanks beside a class that takes them too: every way to share them out would be tried.
+_SPDI = re.compile(r"(N[CTW]_[^:]*):([^:]*):([^:]*):([^:]*)", re.IGNORECASE)
 _HGVS = re.compile(r"(?:([^:\s]*)[:\s]\s*)?([cgmnopr])\.\s*(\S.*)", re.IGNORECASE | re.DOTALL)
 # HGVS whose `g.` was left out.
 _BARE_HGVS = re.compile(
@@ -65,11 +66,8 @@ def resolve(text: str, reference: Reference) -> list[Named]:
         wrong and says what would do.
       InputFileError: the reference cannot be read.
     """
-    plain, assembly = tidied(text)
-    notes = check_assembly(assembly, reference)
-    changes, told = _changes(plain)
-    named = [name_change(change, reference) for change in changes]
-    return [replace(one, notes=(*notes, *told, *one.notes)) for one in named]
+    changes, notes = _read(text, reference)
+    return [_named(change, notes, reference) for change in changes]
 
 
 def resolve_one(text: str, reference: Reference) -> Named:
@@ -79,20 +77,35 @@ def resolve_one(text: str, reference: Reference) -> Named:
       ValidationError: as `resolve`, or the text has several ALTs.
       InputFileError: the reference cannot be read.
     """
-    named = resolve(text, reference)
-    if len(named) > 1:
+    changes, notes = _read(text, reference)
+    if len(changes) > 1:
+        # A few names: each may take many bases of the reference.
+        named = [_named(change, notes, reference).identifier for change in changes[:3]]
+        more = "" if len(changes) == len(named) else " and so on"
         raise refused(
             text.strip(),
-            f"holds {len(named)} ALTs",
-            f"ask for one of them: {', '.join(one.identifier for one in named)[:400]}",
+            f"holds {len(changes)} ALTs",
+            f"ask for one of them: {', '.join(named)[:400]}{more}",
         )
-    return named[0]
+    return _named(changes[0], notes, reference)
+
+
+def _read(text: str, reference: Reference) -> tuple[list[Change], tuple[str, ...]]:
+    plain, assembly = tidied(text)
+    notes = check_assembly(assembly, reference)
+    changes, told = _changes(plain)
+    return changes, (*notes, *told)
+
+
+def _named(change: Change, notes: tuple[str, ...], reference: Reference) -> Named:
+    named = name_change(change, reference)
+    return replace(named, notes=(*notes, *named.notes))
 
 
 def _changes(text: str) -> tuple[list[Change], tuple[str, ...]]:
     """Read a tidy text, and say what should be known of how that was done."""
     words = text.split("\t") if "\t" in text else text.split()
-    words = [word.strip() for word in words]
+    words = [" ".join(word.split()) for word in words]
     if len(words) >= 4 and re.fullmatch(r"[\d,]+", words[1], re.ASCII) and ":" not in words[0]:
         return _line(words)
     text = " ".join(filter(None, words))
@@ -103,7 +116,8 @@ def _changes(text: str) -> tuple[list[Change], tuple[str, ...]]:
     if why := why_unplaced(text):
         raise refused(*why)
     if found := _SPDI.fullmatch(text):
-        return [_spdi(*found.groups())], ("read as SPDI, whose positions are 0-based",)
+        parts = map(str.strip, found.groups())
+        return [_spdi(*parts)], ("read as SPDI, whose positions are 0-based",)
     if found := _HGVS.fullmatch(text):
         return [_hgvs(*found.groups())], ()
     if found := _BARE_HGVS.fullmatch(text):
@@ -129,6 +143,14 @@ def _line(words: list[str]) -> tuple[list[Change], tuple[str, ...]]:
         notes = ("alleles turned to the forward strand",) if is_minus else ()
         return _at(contig, pos, end, alleles, is_minus=is_minus), notes
     ref, alts = words[2:4] if len(words) == 4 else words[3:5]
+    pos, third = words[1:3]
+    # ANNOVAR's lines have an end there. Those of BED have one too, but count from 0.
+    if len(words) > 4 and third.isdecimal() and _number(third) == _number(pos) + len(ref):
+        raise refused(
+            " ".join(words[:5]),
+            "may be BED, which counts from 0, or a VCF whose ID is a number",
+            f"write the position from 1, {EXAMPLE}",
+        )
     return _replaced(words[0], _number(words[1]), ref, alts.split(",")), ()
 
 

@@ -126,7 +126,6 @@ def triage(
     direction = np.where(lowers >= raises, _LOWERS, _RAISES)
     rows = np.arange(len(lowers))
     tier = np.full(len(lowers), _UNKNOWN)
-    # No effect first: where both could be said, an effect is the stronger word.
     tier[_within(wrong[_NO_EFFECT], error_rate)] = _NO_EFFECT
     called = _within(wrong[direction, rows], error_rate)
     tier[called] = direction[called]

@@ -107,8 +107,9 @@ class Row:
       status: a `Status`, or `service.tables.MALFORMED`.
       reason: why there is no score; None where there is one.
       normalised: normal form `pos:ref:alt`, pos 1-based.
-      window_index: 0-based index of the first changed base in the model's window, as either strand
-        reads it, for each shift; empty without a score.
+      window_index: 0-based index of the place of the change in the model's window, on the plus
+        strand, for each shift; of an indel, where it may begin, anchored on the left; empty
+        without a score.
       novelty: p-value of the sequence; see `Scores`.
       novel_as: name of the aspect in which it is unusual, if it is.
       calls: by target, the deciding one first; empty without a score.

@@ -77,7 +77,11 @@ class TriagedItem(ItemOutcome):
     """What became of one input."""
 
     rank: Annotated[
-        int | None, Field(description="1: the surest call; null where there is no score")
+        int | None,
+        Field(
+            description="1: the call, of an effect or of none, of the lowest expected loss; null"
+            " without a score"
+        ),
     ]
     tier: Annotated[
         Tier | None, Field(description="On the deciding target; null where there is no score")
@@ -86,8 +90,8 @@ class TriagedItem(ItemOutcome):
     window_index: Annotated[
         list[int] | None,
         Field(
-            description="0-based index of the first changed base in the model's window, as either"
-            " strand reads it, for each shift"
+            description="0-based index of the place of the change in the model's window, on the"
+            " plus strand, for each shift; of an indel, where it may begin, anchored on the left"
         ),
     ]
     targets: Annotated[

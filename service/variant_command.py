@@ -27,6 +27,8 @@ def variant(
 ) -> None:
     """Print the identifier of a variant in any common spelling, one line for each ALT.
 
+    What should be known of how it was read goes to standard error.
+
     All spellings of a change get the same one. Research use only.
     """
     stated = {"reference": reference, "assembly": assembly}
@@ -36,3 +38,5 @@ def variant(
     with Reference.open(settings.reference, settings.assembly) as genome:
         for named in resolve(spelling, genome):
             typer.echo(json.dumps(named.as_dict()) if as_json else named.identifier)
+            for note in () if as_json else named.notes:
+                typer.echo(f"{named.identifier}: {note}", err=True)

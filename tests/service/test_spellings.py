@@ -1,6 +1,7 @@
 """Any common spelling of a variant: one identifier, or a message that helps."""
 
 import random
+import time
 
 import numpy as np
 import pytest
@@ -179,6 +180,7 @@ MALFORMED = [
     ("chr17:31150-31160 DEL", "DEL", "write REF and ALT"),
     ("#CHROM POS ID REF ALT", "#CHROM", "a line below it"),
     ("chr17:31150:G:A\nchr17:31151:G:A", "2 lines", "one variant"),
+    ("chr17 31149 31150 G A", "chr17 31149 31150 G A", "BED"),
     ("17 31150 . G A,C", "2 ALTs", "GRCh37:chr17:31150:G:A, GRCh37:chr17:31150:G:C"),
     ("chr17:0:G:A", "'0'", "the first base of a contig is 1"),
     ("chr17:3,1150:G:A", "'3,1150'", "31,150"),
@@ -354,3 +356,10 @@ def test_the_longest_change(chr17):
     assert len(resolve_one(f"chr17:g.100_{last}del", chr17).variant.ref) == MAX_CHANGE + 1
     with pytest.raises(ValidationError, match="10,000"):
         resolve(f"chr17:g.100_{last + 1}del", chr17)
+
+
+def test_blanks_that_fit_everywhere_take_no_time(chr17):
+    start = time.process_time()
+    with pytest.raises(ValidationError):
+        resolve("NC_000017.10:" + " " * 19_000 + "x\ty", chr17)
+    assert time.process_time() - start < 1

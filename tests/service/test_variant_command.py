@@ -12,23 +12,25 @@ FASTA = str(ROOT / "examples/chr17.hg19.part.fa")
 OPTIONS = ["--reference", FASTA, "--assembly", "GRCh37"]
 
 
-def shown(capsys, *arguments: str) -> list[str]:
+def shown(capsys, *arguments: str, notes: str = "") -> list[str]:
     assert run(["variant", *arguments]) == 0
     out, err = capsys.readouterr()
-    assert err == ""
+    assert notes in err
+    assert bool(err) == bool(notes)
     return out.splitlines()
 
 
 @pytest.mark.parametrize(
-    ("text", "identifiers"),
+    ("text", "identifiers", "notes"),
     [
-        ("chr17:g.31150G>A", ["GRCh37:chr17:31150:G:A"]),
-        ("NC_000017.10:g.31350del", ["GRCh37:chr17:31347:CG:C"]),
-        ("17 31150 . G A,C", ["GRCh37:chr17:31150:G:A", "GRCh37:chr17:31150:G:C"]),
+        ("chr17:g.31150G>A", ["GRCh37:chr17:31150:G:A"], ""),
+        ("NC_000017.10:g.31350del", ["GRCh37:chr17:31347:CG:C"], "left-aligned"),
+        ("NC_000017.10:31150:G:A", ["GRCh37:chr17:31151:G:A"], "0-based"),
+        ("17 31150 . G A,C", ["GRCh37:chr17:31150:G:A", "GRCh37:chr17:31150:G:C"], ""),
     ],
 )
-def test_it_prints_one_identifier_for_each_alt(capsys, text, identifiers):
-    assert shown(capsys, text, *OPTIONS) == identifiers
+def test_it_prints_one_identifier_for_each_alt(capsys, text, identifiers, notes):
+    assert shown(capsys, text, *OPTIONS, notes=notes) == identifiers
 
 
 def test_json_holds_all_names_and_notes(capsys):
@@ -51,7 +53,8 @@ def test_json_holds_all_names_and_notes(capsys):
 
 def test_the_environment_may_state_the_reference(capsys, monkeypatch):
     monkeypatch.setenv("VARSIGMA_REFERENCE", FASTA)
-    assert shown(capsys, "chr17:31150:G:A") == ["chr17:31150:G:A"]
+    notes = "nobody stated the assembly"
+    assert shown(capsys, "chr17:31150:G:A", notes=notes) == ["chr17:31150:G:A"]
 
 
 def test_a_failure_is_one_line(capsys):

@@ -71,9 +71,8 @@ class Labelled:
 class Draws:
     """B resamples of loci, and of positions within each.
 
-    Both, though loci alone would be enough if there were many: with 14 simulated loci, bounds that
-    should hold 90 % held 85 % by resampling loci, 97 % with positions too. Too wide is the better
-    fault.
+    Both, though loci alone would be enough if there were many: of a dozen, the resampled ones alone
+    differ too little from each other. Too wide is the better fault.
 
     Attributes:
       rows: (B, n) how often each variant occurs among those of its locus.
@@ -147,7 +146,11 @@ def fit_ratios(labelled: Labelled) -> Table:
     middle, chosen = np.unique(middle[kept], return_index=True)
     low, high = ends[:, kept[chosen]]
     inside = (labelled.score[:, None] >= low) & (labelled.score[:, None] <= high)
-    reached = sorted(labelled.score[labelled.locus == locus].max() for locus in labelled.loci)
+    reached = sorted(
+        labelled.score[labelled.locus == locus].max()
+        for locus, weight in labelled.weights.items()
+        if weight > 0  # a locus of one class says nothing of the ratio
+    )
     return Table(
         middle,
         inside,
