@@ -1,10 +1,14 @@
 """`varsigma triage`: candidates in a VCF -> calls, ranked, at an error rate that the user sets."""
 
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
 
 from service import options as opt
 from service.durable import write_file
@@ -13,13 +17,16 @@ from service.job import Job
 from service.orders import check_file, followed, only_model
 from service.output import OutputFormat
 from service.registry import Registry
+from service.report.libraries import require_libraries
+from service.report.maps import LIMIT, MAX_SPAN, SPAN, score_maps
+from service.scoring import Scorer
 from service.session import usable_cores
 from service.settings import Settings
 from service.source import STANDARD, Source
 from service.stream import Output, is_standard_output
 from service.terminal import Bar, console, finish, terminable
 from service.triage_file import read_list, triage_file
-from service.triage_list import TriageOptions
+from service.triage_list import TriageList, TriageOptions
 from service.triage_tables import ListFormat, encoded_list, list_format, show_list
 
 
@@ -54,6 +61,32 @@ def triage(
         ListFormat | None,
         typer.Option("--format", help="format of the output; default: what its name says, or tsv"),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="the list as one HTML page that opens offline: table, intervals, maps, method;"
+            " needs the extra `report`",
+        ),
+    ] = None,
+    map_span: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=MAX_SPAN,
+            help="bases of the saturation map around each variant of the report; 0 for none"
+            f" [default: {SPAN}]",
+        ),
+    ] = None,
+    map_limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help=f"variants that get a map, from the first rank on [default: {LIMIT}]",
+        ),
+    ] = None,
     models: opt.Models = None,
     reference: opt.Reference = None,
     assembly: opt.Assembly = None,
@@ -82,7 +115,17 @@ def triage(
         raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
     kind = list_format(output, style)
     is_stream = is_standard_output(output)
-    path, summary = _checked(vcf, output, settings.reference, summary, is_stream=is_stream)
+    path, (report, summary) = _checked(
+        vcf,
+        output,
+        settings.reference,
+        {"--report": report, "--summary": summary},
+        is_stream=is_stream,
+    )
+    if report is not None:
+        require_libraries()
+    elif (map_span, map_limit) != (None, None):
+        raise ValidationError("--map-span and --map-limit are about a report; give --report FILE")
     options = TriageOptions(
         target=target,
         compares=compare,
@@ -93,33 +136,89 @@ def triage(
     with terminable(), Source(vcf) as source:
         # The list first: it is read in a moment, while a model takes seconds to load.
         lines = read_list(source, settings.max_triage)
-        job = _job(settings, settings.reference)
+        scorer = _job(settings, settings.reference).open()
         with Bar(shown) as bar:
             found, done = triage_file(
                 source,
                 lines,
-                job.open(),
+                scorer,
                 options,
                 mismatch_share=settings.mismatch_share,
                 on_progress=bar.update,
             )
-    content = encoded_list(found, kind)
-    if is_stream:
-        with Output(output, is_compressed=False) as stream:
-            stream.write(content)
-    else:
-        write_file(path, content)
+        content = encoded_list(found, kind)
+        # Before the report: whatever becomes of that, the list is there.
+        if is_stream:
+            with Output(output, is_compressed=False) as stream:
+                stream.write(content)
+        else:
+            write_file(path, content)
+        said = None
+        if report is not None:
+            said = _report(
+                report,
+                found,
+                scorer,
+                span=SPAN if map_span is None else map_span,
+                limit=LIMIT if map_limit is None else map_limit,
+                source=Path(source.name).name,
+                shown=shown,
+            )
     show_list(found, shown, has_rows=not is_stream)
+    if said is not None:
+        shown.print(escape(said), soft_wrap=True)
     finish(done, settings.mismatch_share, settings.device, summary)
 
 
+def _report(
+    path: Path,
+    found: TriageList,
+    scorer: Scorer,
+    *,
+    span: int,
+    limit: int,
+    source: str,
+    shown: Console,
+) -> str:
+    """Score the maps, draw and write the page; return what was made, and the seconds of each."""
+    from service.report.page import rendered  # noqa: PLC0415  (an extra)
+
+    started = time.perf_counter()
+    with Bar(shown) as bar:
+        maps = score_maps(found, scorer, span=span, limit=limit, on_progress=bar.update)
+    scored = time.perf_counter()
+    content = rendered(found, maps, scorer.model.card, source=source)
+    write_file(path, content)
+    drawn = time.perf_counter()
+    return (
+        f"{path}: {len(maps.by_index):,} maps, {maps.n_changes:,} changes scored in"
+        f" {scored - started:.1f} s; page drawn in {drawn - scored:.1f} s,"
+        f" {len(content) / 1e6:.1f} MB"
+    )
+
+
 def _checked(
-    vcf: str, output: str, reference: Path, summary: Path | None, *, is_stream: bool
-) -> tuple[Path, Path | None]:
+    vcf: str,
+    output: str,
+    reference: Path,
+    others: Mapping[str, Path | None],
+    *,
+    is_stream: bool,
+) -> tuple[Path, list[Path | None]]:
     """Follow links, and refuse what cannot be written, before the slow part.
 
+    Args:
+      vcf: the input.
+      output: the list, or - for standard output.
+      reference: of the run.
+      others: further files by their options, None for one that is not asked for.
+      is_stream: whether `output` is a stream.
+
+    Returns:
+      The output and the further files, links followed.
+
     Raises:
-      ValidationError: it cannot.
+      ValidationError: one cannot be written.
     """
     path = followed(Path(output))
     taken = {
@@ -130,10 +229,12 @@ def _checked(
     if not is_stream:
         check_file("--output", path, taken)
         taken[str(path)] = "--output"
-    if summary is not None:
-        summary = followed(summary)
-        check_file("--summary", summary, taken)
-    return path, summary
+    found = {option: other and followed(other) for option, other in others.items()}
+    for option, other in found.items():
+        if other is not None:
+            check_file(option, other, taken)
+            taken[str(other)] = option
+    return path, list(found.values())
 
 
 def _job(settings: Settings, reference: Path) -> Job:

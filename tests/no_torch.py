@@ -18,7 +18,11 @@ from pathlib import Path
 from types import ModuleType
 
 # Modules of extras, and what they need.
-EXTRAS = {"service.client": "httpx2", "service.remote": "httpx2"}
+EXTRAS = {
+    "service.client": "httpx2",
+    "service.remote": "httpx2",
+    "service.report.": "matplotlib",
+}
 FORBIDDEN = ("lightning", "onnx", "pandas", "pyarrow", "sklearn", "torch")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -15,9 +15,15 @@ SERVICE = sorted((ROOT / "service").rglob("*.py"))
 TRAINING = sorted((ROOT / "training").rglob("*.py"))
 NOT_IN_SERVICE = {
     "training", "torch", "lightning", "pandas", "sklearn", "pyarrow", "openpyxl", "onnx",
+    "jinja2", "markupsafe", "matplotlib",
 }  # fmt: skip
-# What a module loads on demand, where an extra is installed.
-OF_EXTRAS = {"parquet": {"pyarrow"}}
+# What a module loads of an extra.
+OF_EXTRAS = {
+    "parquet": {"pyarrow"},
+    "intervals": {"matplotlib", "markupsafe"},
+    "letters": {"matplotlib"},
+    "page": {"jinja2", "markupsafe"},
+}
 
 # A module imports only from the lines above its own. A new module gets its place here.
 LAYERS = [
@@ -70,7 +76,7 @@ LAYERS = [
     ["markers"],
     ["shards"],
     ["merge", "workers", "stream"],
-    ["orders", "cluster", "triage_file"],
+    ["orders", "cluster", "triage_file", "report"],
     ["options", "terminal", "batch", "engine", "examples"],
     ["calls", "jobs", "triage_command", "triage_examples", "variant_command"],
     ["web"],

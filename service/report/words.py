@@ -1,0 +1,101 @@
+"""How a report spells numbers, places and alleles, and what it does to text from files."""
+
+import math
+import re
+
+from service.triage import Tier
+from service.triage_list import Row
+
+NOTHING = "\N{EN DASH}"
+"""Stands where there is no number."""
+MARKS = {
+    Tier.LOWERS: "\N{BLACK DOWN-POINTING TRIANGLE}",
+    Tier.RAISES: "\N{BLACK UP-POINTING TRIANGLE}",
+    Tier.NO_EFFECT: "\N{BLACK SQUARE}",
+    Tier.UNKNOWN: "\N{WHITE CIRCLE}",
+}
+"""Beside the name of a tier, and as the point of its effect in a plot."""
+
+# Control characters, lone surrogates and noncharacters: none may stand in HTML. Characters that
+# turn the direction of writing: they would let an ID rewrite what stands beside it.
+_UNFIT = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef"
+    "\ufffe\uffff" + "".join(chr(plane + end) for plane in range(0x10000, 0x110000, 0x10000)
+                             for end in (0xFFFE, 0xFFFF)) + "]"
+)  # fmt: skip
+_LONGEST_ALLELE = 24
+_LONGEST_NAME = 16
+
+
+def fit(text: str) -> str:
+    r"""Return text that may stand in a page: what is unfit becomes U+FFFD.
+
+    >>> fit("rs1\x00\u202e2")
+    'rs1\ufffd\ufffd2'
+    """
+    return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    r"""Return a number with its sign; a dash for none.
+
+    >>> signed(0.123), signed(-0.001), signed(None) == "\N{EN DASH}"
+    ('+0.12', '0.00', True)
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def plain(value: float | None, digits: int = 3) -> str:
+    """Return a number without a sign; a dash for none, and no zero for what is above it.
+
+    >>> plain(0.12345), plain(0.0001), plain(0)
+    ('0.123', '<0.001', '0.000')
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    least = 10.0**-digits
+    return f"<{least:g}" if 0 < value < least / 2 else f"{value:.{digits}f}"
+
+
+def span(lower: float | None, upper: float | None) -> str:
+    """Return an interval; a dash for none.
+
+    >>> span(-0.5, 0.25)
+    '-0.50 to +0.25'
+    """
+    if lower is None or upper is None:
+        return NOTHING
+    return f"{signed(lower)} to {signed(upper)}"
+
+
+def place_name(contig: str | None, pos: int | None) -> str:
+    """Return where something is; pos **1-based**.
+
+    >>> place_name("chr17", 31150)
+    'chr17:31,150'
+    """
+    if contig is None:
+        return "pair of sequences"
+    return f"{contig}:{NOTHING if pos is None else format(pos, ',')}"
+
+
+def allele(text: str, longest: int = _LONGEST_ALLELE) -> str:
+    """Return an allele, a long one as its first bases and its length.
+
+    >>> allele("ACGT" * 10)
+    'ACGTACGT.. 40 bases'
+    """
+    return text if len(text) <= longest else f"{text[:8]}.. {len(text):,} bases"
+
+
+def short_name(row: Row) -> str:
+    """Return rank and name of a row for the edge of a plot."""
+    given = row.given
+    name = given.id or f"{place_name(given.contig, given.pos)} {given.ref}>{given.alt}"
+    name = fit(name)
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return f"{row.rank}.  {name}"
