@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.assemblies import canonical_name
+from service.durable import file_sha256
 from service.errors import InputFileError, ValidationError
 from service.measured import Measurement, read_measurements
 from service.placement import Nearby, justify
@@ -71,6 +72,7 @@ class Evidence:
     Attributes:
       n_measured: rows that have a value.
       n_missing: rows whose value is missing; they are no evidence of anything.
+      described: these counts, and the table's name and SHA-256 where it is a file: provenance.
       n_mismatched: measured rows whose REF is not the reference's, because the assayed sequence
         carried another allele there: near a variant, but never the measurement of one.
     """
@@ -105,6 +107,11 @@ class Evidence:
             self._exact[key].append(row)
             by_contig[key[0]].append((*_touched(key[1]), row))
         self.n_mismatched = len(mismatched)
+        self.described: dict[str, str | int] = {
+            "measured": self.n_measured,
+            "missing": self.n_missing,
+            "mismatched": self.n_mismatched,
+        }
         if self.n_mismatched > mismatch_share * self.n_measured:
             raise _wrong_genome(mismatched, self.n_measured, reference)
         self._contigs = {name: _sorted(found) for name, found in by_contig.items()}
@@ -136,6 +143,7 @@ class Evidence:
             is of another genome; the message names the line and what would do.
         """
         found = cls(read_measurements(path), reference, mismatch_share=mismatch_share)
+        found.described |= {"file": Path(path).name, "sha256": file_sha256(Path(path))}
         if not found.n_measured:
             raise InputFileError(
                 f"{Path(path).name} has no measured value; give a table that has some"

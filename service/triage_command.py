@@ -13,6 +13,7 @@ from rich.markup import escape
 from service import options as opt
 from service.durable import write_file
 from service.errors import ValidationError
+from service.evidence import DEFAULT_WITHIN, Evidence
 from service.job import Job
 from service.orders import check_file, followed, only_model
 from service.output import OutputFormat
@@ -25,6 +26,7 @@ from service.settings import Settings
 from service.source import STANDARD, Source
 from service.stream import Output, is_standard_output
 from service.terminal import Bar, console, finish, terminable
+from service.triage_facts import ratios_of, with_evidence, with_likelihood_ratios
 from service.triage_file import read_list, triage_file
 from service.triage_list import TriageList, TriageOptions
 from service.triage_tables import ListFormat, encoded_list, list_format, show_list
@@ -87,6 +89,22 @@ def triage(
             help=f"variants that get a map, from the first rank on [default: {LIMIT}]",
         ),
     ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="measured effects, TSV with chrom, pos, ref, alt and value: what was measured of"
+            f" each change, or of the nearest within {DEFAULT_WITHIN} bases, stands beside it",
+        ),
+    ] = None,
+    likelihood_ratios: Annotated[
+        bool,
+        typer.Option(
+            "--likelihood-ratios",
+            help="how strongly the size of each effect speaks for one that an assay would find, as"
+            " the model's card has it",
+        ),
+    ] = False,
     models: opt.Models = None,
     reference: opt.Reference = None,
     assembly: opt.Assembly = None,
@@ -120,6 +138,7 @@ def triage(
         output,
         settings.reference,
         {"--report": report, "--summary": summary},
+        evidence,
         is_stream=is_stream,
     )
     if report is not None:
@@ -137,6 +156,9 @@ def triage(
         # The list first: it is read in a moment, while a model takes seconds to load.
         lines = read_list(source, settings.max_triage)
         scorer = _job(settings, settings.reference).open()
+        measured = None if evidence is None else Evidence.open(evidence, scorer.reference)
+        if likelihood_ratios:
+            ratios_of(scorer.model)
         with Bar(shown) as bar:
             found, done = triage_file(
                 source,
@@ -146,6 +168,10 @@ def triage(
                 mismatch_share=settings.mismatch_share,
                 on_progress=bar.update,
             )
+        if measured is not None:
+            found = with_evidence(found, measured)
+        if likelihood_ratios:
+            found = with_likelihood_ratios(found, scorer.model, scorer.options)
         content = encoded_list(found, kind)
         # Before the report: whatever becomes of that, the list is there.
         if is_stream:
@@ -202,6 +228,7 @@ def _checked(
     output: str,
     reference: Path,
     others: Mapping[str, Path | None],
+    evidence: Path | None,
     *,
     is_stream: bool,
 ) -> tuple[Path, list[Path | None]]:
@@ -212,6 +239,7 @@ def _checked(
       output: the list, or - for standard output.
       reference: of the run.
       others: further files by their options, None for one that is not asked for.
+      evidence: a table to read.
       is_stream: whether `output` is a stream.
 
     Returns:
@@ -225,6 +253,7 @@ def _checked(
         vcf: "the input",
         str(reference): "the reference",
         f"{reference}.fai": "the index of the reference",
+        str(evidence): "the measured effects",
     }
     if not is_stream:
         check_file("--output", path, taken)

@@ -12,6 +12,7 @@ import numpy as np
 
 from service.errors import ValidationError
 from service.evidence import DEFAULT_WITHIN, Evidence
+from service.likelihood import LikelihoodRatios
 from service.ranking import is_single
 from service.registry import Model
 from service.scoring import ScoringOptions
@@ -51,6 +52,8 @@ def with_evidence(
       ValidationError: `within` is negative.
     """
     nothing = dict.fromkeys(EVIDENCE_FACTS)
+    made = {**evidence.described, "within": within}
+    found = replace(found, provenance={**found.provenance, "evidence": made})
     return _with(found, ({**nothing, **_measured(row, evidence, within)} for row in found.rows))
 
 
@@ -69,12 +72,7 @@ def with_likelihood_ratios(found: TriageList, model: Model, options: ScoringOpti
     Raises:
       ValidationError: the card has no such table.
     """
-    table = model.likelihood_ratios
-    if table is None:
-        raise ValidationError(
-            f"the card of {model.info.name} has no likelihood ratios; leave --likelihood-ratios"
-            " out, or fit them with `varsigma-train likelihood`"
-        )
+    table = ratios_of(model)
     effect = [row.call.numbers["effect"] if row.call else None for row in found.rows]
     ratios = table.ratios(
         np.array(effect, np.float64)[:, None],
@@ -93,6 +91,20 @@ def with_likelihood_ratios(found: TriageList, model: Model, options: ScoringOpti
     )
     made = {"digest": model.likelihood_sha256, "version": table.version}
     return _with(replace(found, provenance={**found.provenance, "likelihood_ratios": made}), rows)
+
+
+def ratios_of(model: Model) -> LikelihoodRatios:
+    """Return the table of a model's card.
+
+    Raises:
+      ValidationError: it has none.
+    """
+    if model.likelihood_ratios is None:
+        raise ValidationError(
+            f"the card of {model.info.name} has no likelihood ratios; leave --likelihood-ratios"
+            " out, or fit them with `varsigma-train likelihood`"
+        )
+    return model.likelihood_ratios
 
 
 def _with(found: TriageList, facts: Iterator[Mapping[str, Any]]) -> TriageList:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from service.fields import EFFECT_FIELDS
 from service.settings import Settings
 from service.tables import MALFORMED
 from service.triage import Tier
+from service.triage_facts import EVIDENCE_FACTS, RATIO_FACTS
 from service.triage_list import CALL_NUMBERS
 from tests.genomes import write_fasta
 from tests.service.api.asking import assert_error
+from tests.service.test_likelihood import entry
 from tests.service.test_ranking import BAD, FITTED, GENOME, MODEL, OTHERS, VARIANTS
 from tests.toy_models import write_model
 
@@ -227,6 +230,41 @@ def test_a_list_in_which_nothing_could_be_scored_is_doubtful(place, tmp_path, ca
         vcf.write("chrX\t5\t.\tA\tC\t.\t.\t.\tGT\t0\n")
     assert triage(tmp_path, tmp_path / "out.tsv", *options) == 4
     assert "nothing was scored" in capsys.readouterr().err
+
+
+def test_facts_stand_in_the_file_and_change_no_call(place, tmp_path):
+    first = VARIANTS[0]
+    measured = tmp_path / "measured.tsv"
+    measured.write_text(
+        f"chrom\tpos\tref\talt\tvalue\nchr1\t{first.pos}\t{first.ref}\t{first.alt}\t0.7\n"
+    )
+    shutil.copytree(place / "models", tmp_path / "models")
+    card = tmp_path / "models/sum/card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"likelihood_ratios": entry()}))
+    plain, told = tmp_path / "plain.json", tmp_path / "told.json"
+    assert triage(place, plain) == triage(place, told, *facts_of(tmp_path, measured))
+    before, after = (json.loads(path.read_text()) for path in (plain, told))
+    facts = {*EVIDENCE_FACTS, *RATIO_FACTS}
+    assert [{k: v for k, v in row.items() if k not in facts} for row in after["results"]] == (
+        before["results"]
+    )
+    [row] = [row for row in after["results"] if row["id"] == "v0"]
+    assert (row["measured_is_exact"], row["measured_value"]) == (True, 0.7)
+    assert row["likelihood_ratio_lower"] <= row["likelihood_ratio"] <= row["likelihood_ratio_upper"]
+    assert after["provenance"]["evidence"]["file"] == "measured.tsv"
+
+
+def facts_of(folder, measured):
+    return ["--models", folder / "models", "--evidence", measured, "--likelihood-ratios"]
+
+
+def test_facts_that_are_not_there_stop_the_start(place, tmp_path, capsys):
+    out = tmp_path / "out.tsv"
+    assert triage(place, out, "--likelihood-ratios") == 1
+    assert "has no likelihood ratios" in capsys.readouterr().err
+    assert triage(place, out, "--evidence", tmp_path / "none.tsv") == 1
+    assert "none.tsv" in capsys.readouterr().err
+    assert not out.exists()
 
 
 # --- HTTP alone ----------------------------------------------------------------------------------
