@@ -15,8 +15,10 @@ from tests.training.toy_cagi5 import write_cagi5
 from training import cli
 from training.card import read_card
 from training.datasets.cagi5 import ELEMENTS, locus_of
+from training.evaluation.agreement import position_counts
 from training.evaluation.report import Report
 from training.evaluation.shape import Evidence
+from training.evaluation.triage_tables import tiers_kept
 from training.evaluation.uncertainty import fit_left_out, judge
 from training.evaluation.uncertainty_tables import layout
 
@@ -90,6 +92,36 @@ def test_calls_are_wrong_as_often_as_they_were_said_to_be(report):
         assert table.cell(label, "either").value >= wrong
 
 
+def kept(fitted, factor):
+    """Calls of effects beyond 0.3 and of none, where measurements are so many times as loud."""
+    other, table = of_elements(1)
+    louder = dataclasses.replace(other, value=factor * other.value)
+    judged = judge(fitted, louder, table, exported(louder))
+    return tiers_kept(judged, position_counts(table, 100, 0), 0.3)
+
+
+def test_calls_of_either_kind_are_wrong_as_often_as_they_were_said_to_be(fitted):
+    table = kept(fitted, 1)
+    for kind, most in (("an effect", 0), ("no effect", 2000)):
+        n_calls = []
+        for rate in (0.1, 0.2, 0.3):
+            n, said, expected, found = next(
+                row[1:] for row in table.rows if row[0] == f"{rate:.0%}, {kind} beyond 0.3"
+            )
+            n_calls.append(n)
+            if n:
+                assert said <= rate
+                assert found.low - 0.05 < expected < found.high + 0.05
+        assert n_calls == sorted(n_calls)
+        assert n_calls[-1] >= most
+
+
+def test_calls_of_no_effect_among_loud_measurements_are_found_out(fitted):
+    rows = [row for row in kept(fitted, 5).rows if "no effect" in row[0]]
+    assert all(found.low > expected + 0.1 for *_, expected, found in rows if found.value)
+    assert rows[-1][1] > 2000
+
+
 @pytest.mark.slow
 def test_calls_by_element_add_up_to_those_of_the_list():
     # Effects large enough for calls at 20 %.
@@ -106,6 +138,12 @@ def test_calls_by_element_add_up_to_those_of_the_list():
     for column in ("wrong direction", "not significant in the assay"):
         mean = sum(row[1] * row[parts.columns.index(column)].value for row in parts.rows if row[1])
         assert mean / n == pytest.approx(whole.cell("20%, effects beyond 0", column).value)
+    tiers = found.table("Calls of an effect and of none, against the event that is promised")
+    n, said, expected, share = tiers.rows[2][1:]
+    assert tiers.rows[2][0] == "20%, an effect beyond 0.1"
+    assert n > 50
+    assert said <= 0.2
+    assert share.low - 0.05 < expected < share.high + 0.05
 
 
 def test_calls_of_noise_are_found_out(fitted):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 RATES = (0.1, 0.2, 0.3)
 THRESHOLDS = (0.0, 0.1)
 """Smallest effects that matter, log2 units."""
+BEYOND = 0.1
+"""Threshold of `tiers_kept`: the service's default."""
 BY_ELEMENT = 0.2
 SIGNIFICANT = 0.05
 _COLUMNS = (
@@ -57,6 +59,45 @@ def calls_by_element(judged: Judged, counts: Floats) -> Table:
     ]
     title = f"Calls of a direction at an error rate of {BY_ELEMENT:.0%}, by element"
     return Table(title, ("element", *_COLUMNS), rows_of(rows))
+
+
+def tiers_kept(judged: Judged, counts: Floats, threshold: float = BEYOND) -> Table:
+    """The very event that an error rate is about, for calls of an effect and for calls of none.
+
+    A call of an effect is wrong where it is not beyond the threshold in its direction, one of none
+    where it is beyond it in either. Measurements have noise: so beside the share of them that speak
+    against the calls stands what the distribution, widened by their errors, expects of it.
+
+    Args:
+      judged: n measured effects.
+      counts: (B, n) resamples.
+      threshold: smallest effect that matters, log2 units.
+    """
+    value, measured = judged.evidence.value, judged.measured
+    above = 1 - measured.cdf(np.full(len(value), threshold))
+    below = measured.cdf(np.full(len(value), -threshold))
+    rows: list[list[Cell]] = []
+    for rate in RATES:
+        found = triage(judged.true, error_rate=rate, threshold=threshold)
+        lowers, raises, none = (
+            found.tier == TIERS.index(tier) for tier in (Tier.LOWERS, Tier.RAISES, Tier.NO_EFFECT)
+        )
+        expected = np.select([lowers, raises], [1 - below, 1 - above], above + below)
+        against = np.select(
+            [lowers, raises], [value >= -threshold, value <= threshold], np.abs(value) > threshold
+        )
+        for kind, called in (("an effect", lowers | raises), ("no effect", none)):
+            said = [
+                float(part[called].mean()) if called.any() else None
+                for part in (found.error, expected)
+            ]
+            share = _share(against, called, counts)
+            rows.append(
+                [f"{rate:.0%}, {kind} beyond {threshold:g}", int(called.sum()), *said, share]
+            )
+    columns = ("error rate, call", "n calls", "said to be wrong", "measured so, expected")
+    title = "Calls of an effect and of none, against the event that is promised"
+    return Table(title, (*columns, "measured so"), rows_of(rows))
 
 
 def _calls(judged: Judged, rate: float, threshold: float) -> tuple[NDArray[np.int64], Floats]:

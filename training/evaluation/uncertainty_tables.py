@@ -14,7 +14,7 @@ from training.datasets.cagi5 import ELEMENTS, GROUPS
 from training.evaluation.metrics import Estimate, Floats, estimate, resample, spearman
 from training.evaluation.predictions import NOMINAL
 from training.evaluation.report import Cell, Report, Table, rows_of
-from training.evaluation.triage_tables import calls, calls_by_element
+from training.evaluation.triage_tables import calls, calls_by_element, tiers_kept
 
 if TYPE_CHECKING:
     from training.evaluation.uncertainty import Judged
@@ -49,6 +49,7 @@ def layout(
         _halves(judged),
         calls(judged, counts),
         calls_by_element(judged, counts),
+        tiers_kept(judged, counts),
         _pit(judged),
     )
     notes = (
