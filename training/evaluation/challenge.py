@@ -142,6 +142,15 @@ def load_release_measurements(data_dir: Path) -> pd.DataFrame:
     ).rename(columns={"chrom": "contig"})
 
 
+def measurements_sha256(data_dir: Path) -> str:
+    """Digest of the file that `load_release_measurements` reads; nothing of it is read here.
+
+    Raises:
+      DataError: the file is missing or altered.
+    """
+    return locate_cagi5(MEASUREMENTS, data_dir).sha256
+
+
 def measurement_errors(table: pd.DataFrame, data_dir: Path) -> pd.DataFrame:
     """How well each variant of a CAGI5 table was measured: no effect is read.
 

@@ -25,10 +25,14 @@ from service.likelihood import LeftOut, LikelihoodRatios
 from service.reference import Reference
 from service.registry import Registry
 from service.scoring import Scorer
-from training.datasets.cagi5 import MEASUREMENTS, RELEASE, locate_cagi5, locus_of, reference_path
+from training.datasets.cagi5 import RELEASE, locate_cagi5, locus_of, reference_path
 from training.datasets.deletions import MIN_BARCODES, PKLR_OF_CAGI5
 from training.evaluation.calibrate import OPTIONS
-from training.evaluation.challenge import load_release, load_release_measurements
+from training.evaluation.challenge import (
+    load_release,
+    load_release_measurements,
+    measurements_sha256,
+)
 from training.evaluation.likelihood_windows import (
     WINDOW,
     Draws,
@@ -207,7 +211,7 @@ def make_ratios(
         "loci weigh alike in both classes; bootstrap over loci and over positions within each",
         data="CAGI5 release set, effects and standard errors of Kircher et al. 2019",
         data_sha256=locate_cagi5(RELEASE, data_dir).sha256,
-        measurements_sha256=locate_cagi5(MEASUREMENTS, data_dir).sha256,
+        measurements_sha256=measurements_sha256(data_dir),
         n=fitted.n_by["effect"] + fitted.n_by["none"] + fitted.n_by["neither"],
         loci=len(labelled.loci),
         draws=draws,
