@@ -52,8 +52,8 @@ def report_of(name: str, entry: Mapping[str, Any], fitted: Fitted) -> Report:
         f"{block.method}; windows after Pejaver et al. 2022, doi:10.1016/j.ajhg.2022.10.013. A "
         f"locus with fewer than {FULL} variants of a class weighs less. lower, upper: one-sided "
         f"{block.confidence:.0%} bounds, {both:.0%} together, {block.draws} resamples of loci and "
-        "of positions within them, somewhat too wide rather than too narrow. Of a single new "
-        "locus, which may be unlike all of these, they promise nothing.",
+        "of positions within them. Of a single new locus, which may be unlike all of these, they "
+        "promise nothing.",
         f"The bounds hold 1 at {silent} of {len(block.score)} points: there the size of an effect "
         "says nothing that can be told from chance.",
         f"Of {', '.join(block.targets)} together, each element read from its target as in the "
