@@ -17,7 +17,6 @@ from training.card import read_card
 from training.datasets.cagi5 import ELEMENTS, locus_of
 from training.evaluation.agreement import position_counts
 from training.evaluation.report import Report
-from training.evaluation.shape import Evidence
 from training.evaluation.triage_tables import tiers_kept
 from training.evaluation.uncertainty import fit_left_out, judge
 from training.evaluation.uncertainty_tables import layout
@@ -31,9 +30,7 @@ def of_elements(seed, n=3000):
     table = pd.DataFrame(
         {"element": element, "pos": np.arange(n) // 45, "confidence": np.linspace(0, 0.5, n)}
     )
-    return Evidence(
-        evidence.effect, evidence.epistemic, evidence.value, evidence.error, locus
-    ), table
+    return dataclasses.replace(evidence, locus=locus), table
 
 
 def exported(evidence, sd=0.9):
@@ -191,9 +188,7 @@ def test_certainty_that_tells_of_the_error_pays_and_noise_does_not(fitted):
     for evidence in (release, other):
         # Errors as large as the members say.
         value = TRUTH.small_slope * evidence.effect + rng.normal(0, 5 * evidence.epistemic)
-        pair.append(
-            Evidence(evidence.effect, evidence.epistemic, value, evidence.error, evidence.locus)
-        )
+        pair.append(dataclasses.replace(evidence, value=value))
     title = (
         "Mean |error| as the least certain are left out, over that of a random order, within "
         "tenths of |effect|"

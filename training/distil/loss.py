@@ -57,8 +57,9 @@ class Distillation(Loss):
 
     def _deviations(self, values: Tensor) -> Tensor:
         """(N, M T) -> (N, M, T) deviations from the mean over members."""
-        by_member = values.unflatten(1, (self.n_members, -1))
-        return by_member - by_member.mean(dim=1, keepdim=True)
+        by_member = values.reshape(len(values), self.n_members, -1)
+        deviations: Tensor = by_member - by_member.mean(dim=1, keepdim=True)
+        return deviations
 
 
 def share_missed(values: Tensor, taught: Tensor) -> Tensor:
