@@ -11,6 +11,7 @@ from rich.console import Console
 
 from service.errors import ServiceError
 from training import doubt_command, likelihood_command, pair_noise_command
+from training.ablation.command import ablation
 from training.campaign.command import campaign
 from training.campaign.command import recipes as list_recipes
 from training.card import update_calibration, update_headline, update_metrics
@@ -52,6 +53,7 @@ app.command()(pair_noise_command.noise)
 app.command()(doubt_command.novelty)
 app.command()(doubt_command.background)
 app.command()(likelihood_command.likelihood)
+app.add_typer(ablation, name="ablation")
 
 Runs = Annotated[Path, typer.Option(help="Folder of training runs: RUNS/RECIPE/SEED.")]
 
