@@ -106,6 +106,10 @@ def table(
     baseline: Annotated[
         str, typer.Option(help="Entry that the others get the paired difference to.")
     ] = BASELINE,
+    chosen: Annotated[
+        str | None,
+        typer.Option(help="Row to be served, by entry or combination; set against all others."),
+    ] = None,
     is_challenge: Annotated[
         bool,
         typer.Option(
@@ -132,6 +136,7 @@ def table(
         baseline=baseline,
         table=load_table(assays),
         data_dir=need_data(data),
+        chosen=chosen,
         is_challenge=is_challenge,
         draws=draws,
         log=log,

@@ -84,6 +84,18 @@ def rows_of(
     ]
 
 
+def find_row(rows: Sequence[Row], name: str) -> Row:
+    """Row of that label, or the whole ensemble of the entry or combination of that name.
+
+    Raises:
+      DataError: there is none.
+    """
+    for row in rows:
+        if row.label == name or (row.is_whole and row.label.rpartition(", ")[0] == name):
+            return row
+    raise DataError(f"no row {name!r}; there are: {'; '.join(row.label for row in rows)}")
+
+
 def _named(entries: Sequence[Entry], name: str) -> Entry:
     return next(entry for entry in entries if entry.name == name)
 

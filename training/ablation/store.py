@@ -71,11 +71,11 @@ def predict_entry(
     variants = {split: cagi5_variants(data_dir, split) for split in SETS}
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
         scorer = Scorer(model, reference, chosen)
-        effects = {
+        effects: dict[str, NDArray[np.float64]] = {
             split: member_effects(scorer, variants_of(rows))
             for split, (rows, _) in variants.items()
         }
-    digests = {split: digest for split, (_, digest) in variants.items()}
+    digests: dict[str, str] = {split: digest for split, (_, digest) in variants.items()}
     return Entry(
         name=name,
         provenance=_provenance(model, card, chosen, digests),

@@ -18,7 +18,7 @@ from training.ablation.evidence import (
     readings,
     variant_samples,
 )
-from training.ablation.rows import Row, rows_of
+from training.ablation.rows import Row, find_row, rows_of
 from training.ablation.tables import REPORTED, challenge_report, choice_report
 from training.datasets.sources import DataError
 from training.datasets.table import table_digest
@@ -43,6 +43,7 @@ def levers(
     baseline: str,
     table: pd.DataFrame,
     data_dir: Path,
+    chosen: str | None = None,
     is_challenge: bool = False,
     draws: int = 1000,
     seed: int = 0,
@@ -58,6 +59,7 @@ def levers(
       baseline: entry that the others are compared with.
       table: assay table that all learnt from.
       data_dir: folder that holds cagi5/.
+      chosen: row that is to be served: its label, or the name of an entry or a combination.
       is_challenge: whether to look at the challenge labels too.
       draws: bootstrap resamples.
       seed: of the resamples.
@@ -68,13 +70,15 @@ def levers(
       {name of its files: report}: `choice`, and `challenge` where it was asked for.
 
     Raises:
-      DataError: an entry is missing, damaged, or not of this table and these CAGI5 files.
+      DataError: an entry is missing, damaged, or not of this table and these CAGI5 files; or there
+        is no row like the chosen one.
     """
     parts = [part for some in combined.values() for part in some]
     entries = [read_entry(name, results) for name in dict.fromkeys((baseline, *names, *parts))]
-    facts = {split: cagi5_variants(data_dir, split)[1] for split in SETS}
+    facts: dict[str, str] = {split: cagi5_variants(data_dir, split)[1] for split in SETS}
     require_alike(entries, {"data_digest": table_digest(table), **facts})
     rows = rows_of(entries, combined, baseline)
+    served = None if chosen is None else find_row(rows, chosen)
     found: dict[str, Samples] = {}
     by_reading: dict[str, dict[str, Samples]] = {}
     validation = folds_of(entries[0], table, "validation", draws, seed)
@@ -88,7 +92,11 @@ def levers(
             by_reading[row.label] = {ways[0]: own} | {
                 way: variant_samples(row, "release", release, reading=way) for way in ways[1:]
             }
-    reports = {CHOICE_FILE: choice_report(rows, found, by_reading, baseline=baseline, draws=draws)}
+    reports = {
+        CHOICE_FILE: choice_report(
+            rows, found, by_reading, baseline=baseline, draws=draws, chosen=served
+        )
+    }
     if is_challenge:
         test = folds_of(entries[0], table, "test", draws, seed)
         told = {row.label: fold_samples(row, "test", test) for row in rows}
@@ -104,7 +112,9 @@ def levers(
                 progress(f"{row.label}: challenge set")
                 told[row.label] |= variant_samples(row, "challenge", challenge)
                 run.means |= _logged(row, told[row.label])
-        reports[CHALLENGE_FILE] = challenge_report(rows, told, baseline=baseline, draws=draws)
+        reports[CHALLENGE_FILE] = challenge_report(
+            rows, told, baseline=baseline, draws=draws, chosen=served
+        )
     return reports
 
 

@@ -45,6 +45,7 @@ def choice_report(
     *,
     baseline: str,
     draws: int,
+    chosen: Row | None = None,
 ) -> Report:
     """The evidence for a choice.
 
@@ -54,9 +55,11 @@ def choice_report(
       by_reading: {label: {way to read heads: samples on the release set}}, of whole ensembles.
       baseline: name of the entry that the others are compared with.
       draws: resamples.
+      chosen: the row that is to be served, if that is settled.
     """
     targets = rows[0].parts[0][0].targets
     tables = (
+        *_chosen(chosen, rows, samples, CHOICE),
         _values("Evidence for choice", rows, samples, CHOICE),
         _differences(f"Evidence for choice, difference to {baseline}", rows, samples, CHOICE),
         _values("Validation fold by target", rows, samples, _fold_keys("validation", targets)),
@@ -68,7 +71,12 @@ def choice_report(
 
 
 def challenge_report(
-    rows: Sequence[Row], samples: Mapping[str, Samples], *, baseline: str, draws: int
+    rows: Sequence[Row],
+    samples: Mapping[str, Samples],
+    *,
+    baseline: str,
+    draws: int,
+    chosen: Row | None = None,
 ) -> Report:
     """What is reported of every row, whichever was chosen.
 
@@ -77,9 +85,11 @@ def challenge_report(
       samples: {label: samples on the challenge set and the test fold}.
       baseline: name of the entry that the others are compared with.
       draws: resamples.
+      chosen: the row that is to be served, if that is settled.
     """
     targets = rows[0].parts[0][0].targets
     tables = (
+        *_chosen(chosen, rows, samples, REPORTED),
         _values("CAGI5 challenge", rows, samples, REPORTED),
         _differences(f"CAGI5 challenge, difference to {baseline}", rows, samples, REPORTED),
         _values("Challenge set by group", rows, samples, _group_keys("challenge")),
@@ -129,6 +139,24 @@ def _differences(
             cells.append(line)
     columns = [f"{name}{kind}" for name in map(_name, keys) for kind in ("", ": P(<= 0)")]
     return Table(title, ("row", "against", *columns), rows_of(cells))
+
+
+def _chosen(
+    chosen: Row | None, rows: Sequence[Row], samples: Mapping[str, Samples], keys: Sequence[Key]
+) -> Sequence[Table]:
+    """What was chosen, and its paired difference to every other whole ensemble."""
+    if chosen is None:
+        return ()
+    cells: list[Sequence[Cell]] = []
+    for row in rows:
+        if row.is_whole and row is not chosen:
+            line: list[Cell] = [f"minus {row.label}", row.n_members]
+            for key in keys:
+                found = samples[chosen.label][key].minus(samples[row.label][key])
+                line += [found.estimate, found.p_not_above]
+            cells.append(line)
+    columns = [f"{name}{kind}" for name in map(_name, keys) for kind in ("", ": P(<= 0)")]
+    return (Table(f"Chosen: {chosen.label}", ("row", "members", *columns), rows_of(cells)),)
 
 
 def _heads(by_reading: Mapping[str, Mapping[str, Samples]]) -> Table:

@@ -111,7 +111,7 @@ def results(truth, data, table, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def options(results, data, table):
-    return {"results": results, "table": table, "data_dir": data, "draws": 100, "baseline": BASE}
+    return {"results": results, "table": table, "data_dir": data, "draws": 60, "baseline": BASE}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,9 @@ def log(tmp_path_factory):
 @pytest.fixture(scope="module")
 def reports(options, log):
     combined = {"both": [BASE, "better"]}
-    return levers(["better"], combined=combined, is_challenge=True, log=log, **options)
+    return levers(
+        ["better"], combined=combined, chosen="better", is_challenge=True, log=log, **options
+    )
 
 
 def test_rows_are_members_ensembles_and_combinations_with_their_counterparts(results):
@@ -177,6 +179,7 @@ def test_what_cannot_be_compared_is_refused(options, truth, data, table, tmp_pat
             levers(names, combined=combined or {}, **{**options, **other})
 
     refused("no entry 'absent'", ["absent"])
+    refused("no row 'same'; there are: varsigma", chosen="same")
     refused("no entry 'absent'", [], {"x": [BASE, "absent"]})
     refused("the name of an entry", ["same"], {"same": [BASE, "better"]})
     refused("would count twice", [], {"x": [BASE, BASE]})
@@ -224,6 +227,19 @@ def test_what_helps_is_found_to_help(reports, report, title, columns):
         singles = [values.cell(f"{BASE}, seed {seed}", column).value for seed in (42, 123, 456)]
         assert values.cell(f"{BASE}, 3 members", column).value > np.mean(singles)
         assert values.cell(f"{BASE}, seed 42", column).low < singles[0]
+
+
+def test_what_is_chosen_is_set_against_every_other_ensemble(reports):
+    for name, title in (("choice", "Evidence for choice"), ("challenge", "CAGI5 challenge")):
+        table = reports[name].table("Chosen: better, 3 members")
+        assert [row[0] for row in table.rows] == [
+            f"minus {BASE}, 3 members",
+            "minus both, 6 members",
+        ]
+        column = table.columns[-2]
+        gains = reports[name].table(f"{title}, difference to {BASE}")
+        same = gains.cell("better, 3 members", column)
+        assert table.cell(f"minus {BASE}, 3 members", column) == same
 
 
 def test_an_element_is_read_from_its_head_and_a_group_is_its_mean(results, data):
@@ -295,11 +311,14 @@ def test_both_reports_say_what_each_row_was_made_from(reports, results):
 def test_the_command_writes_markdown_and_json(results, data, table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table.to_parquet("assays.parquet")
-    given = ["ablation", "table", "better", "--combine", f"both={BASE}+better", "--draws", "100"]
+    given = ["ablation", "table", "alone", "--combine", f"both={BASE}+alone", "--draws", "100"]
+    given += ["--chosen", "both"]
     given += ["--table", "assays.parquet", "--data", str(data), "--results", str(results)]
     done = CliRunner().invoke(cli.app, [*given, "--reports", "reports"])
     assert done.exit_code == 0, done.output
     assert {path.name for path in (tmp_path / "reports").iterdir()} == {"choice.md", "choice.json"}
     report = Report.from_json(json.loads((tmp_path / "reports" / "choice.json").read_text()))
-    assert report.table("Evidence for choice").cell("both, 6 members", "members") == 6
+    assert report.table("Evidence for choice").cell("both, 4 members", "members") == 4
+    against = [row[0] for row in report.table("Chosen: both, 4 members").rows]
+    assert against == [f"minus {BASE}, 3 members", "minus alone, seed 7"]
     assert (tmp_path / "reports" / "choice.md").read_text() == report.to_markdown(1)
