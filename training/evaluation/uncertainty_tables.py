@@ -14,7 +14,7 @@ from training.datasets.cagi5 import ELEMENTS, GROUPS
 from training.evaluation.metrics import Estimate, Floats, estimate, resample, spearman
 from training.evaluation.predictions import NOMINAL
 from training.evaluation.report import Cell, Report, Table, rows_of
-from training.evaluation.triage_tables import calls, calls_by_element, tiers_kept
+from training.evaluation.triage_tables import NOTE, RATES, calls, calls_by_element, tiers_kept
 
 if TYPE_CHECKING:
     from training.evaluation.uncertainty import Judged
@@ -48,7 +48,7 @@ def layout(
         _risk(judged),
         _halves(judged),
         calls(judged, counts),
-        calls_by_element(judged, counts),
+        *(calls_by_element(judged, counts, rate) for rate in RATES),
         tiers_kept(judged, counts),
         _pit(judged),
     )
@@ -61,8 +61,7 @@ def layout(
         "exported: normal about the effect with the model's own spread and sigma.",
         "Coverage is of the measured effect by the distribution of the true one, widened by the "
         "standard error of that measurement.",
-        "Calls: one list of all variants, tiers as `service/triage.py` makes them; not significant "
-        "is p >= 0.05 by the standard error, which is no proof of no effect.",
+        NOTE,
         "a repeat as served: widened by the typical standard error instead of each one's own. What "
         "is said of the true effect no measurement can check directly.",
         "Confidence follows the size of the measured effect, so a share by it conditions on the "
