@@ -124,7 +124,7 @@ SCORE_RESPONSE: dict[str, Any] = {
                     "representation": 0.0944,
                     "aleatoric": 0.6014,
                     "quantile": -0.4655,
-                    "calibrated": True,
+                    "calibrated": False,
                 }
             },
         },
