@@ -126,7 +126,7 @@ SCORE_RESPONSE: dict[str, Any] = {
                     "aleatoric": 0.6014,
                     "occlusion": None,
                     "quantile": -0.4655,
-                    "calibrated": True,
+                    "calibrated": False,
                 }
             },
         },

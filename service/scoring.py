@@ -17,7 +17,7 @@ from service.novelty import NAMES, ORDINARY
 from service.reference import Reference
 from service.registry import CONTRACT_VERSION, Model
 from service.session import CUDA, RUNTIME_VERSION
-from service.variants import Variant
+from service.variants import Variant, is_single
 from service.windows import Anchoring, make_passes, variant_index
 
 USE = "research use only"
@@ -72,7 +72,8 @@ class Scores:
     Attributes:
       status: N statuses.
       effects: (N, T) distributions; NaN where the status is not OK.
-      calibrated: T answers: whether measured variant effects set the widths of this target.
+      calibrated: T answers: whether measured effects of single-base changes set the widths of this
+        target; of each input, `is_calibrated`.
       normalised: N normal forms `pos:ref:alt`, pos 1-based, left-aligned and parsimonious; `.`
         where the status is not OK, and for pairs.
       novelty: (N,) share of training inserts at least as unusual as the windows, in (0, 1]; NaN
@@ -86,6 +87,19 @@ class Scores:
     normalised: list[str]
     novelty: Doubles
     novel_as: NDArray[np.str_]
+
+    @property
+    def is_calibrated(self) -> NDArray[np.bool_]:
+        """(N, T) whether measured effects of changes of this kind stand behind the widths.
+
+        The calibration was fitted on single-base changes: indels and changes of several bases have
+        the numbers that it gives, unchecked, and are not calibrated.
+        """
+        if not any(self.calibrated):
+            return np.zeros((len(self.status), len(self.calibrated)), bool)
+        single = np.fromiter(map(is_single, self.normalised), bool, len(self.normalised))
+        holds: NDArray[np.bool_] = single[:, None] & np.array(self.calibrated, bool)
+        return holds
 
     @classmethod
     def joined(cls, parts: Sequence["Scores"]) -> "Scores":
@@ -123,7 +137,8 @@ class Scorer:
       options: passes, coverage and batch size.
       calibrated: T answers: whether the model's calibration holds for variants scored with these
         options on this target. It was fitted on single-base changes of a genome: widths of longer
-        ones are computed alike, unchecked; pairs of sequences are never calibrated.
+        ones are computed alike, unchecked, and flagged (`Scores.is_calibrated`); pairs of sequences
+        are never calibrated.
       occlude: bases hidden on either side of a variant in a further window, which the calibration
         asks for; 0 for no such window.
       is_ranked: whether effects of variants get their quantile among random ones: the model's
