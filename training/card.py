@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from training.evaluation.drawings import drawings
 from training.evaluation.metrics import Estimate
 from training.evaluation.report import Cell, Report, Table
 
@@ -245,7 +246,11 @@ def render_readme(card: Card) -> str:
         f"## Training data\n\n{data}",
         "A table whose licence is not stated is cited as published data and not redistributed.",
     ]
-    parts += [Report.from_json(value).to_markdown().rstrip() for value in card.metrics.values()]
+    for value in card.metrics.values():
+        report = Report.from_json(value)
+        parts.append(report.to_markdown().rstrip())
+        if drawn := drawings(report):
+            parts.append(f"### {report.title}, drawn\n\n{drawn}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -16,6 +16,8 @@ from training import cli
 from training.card import read_card
 from training.datasets.cagi5 import ELEMENTS, locus_of
 from training.evaluation.agreement import position_counts
+from training.evaluation.drawings import INTERVALS
+from training.evaluation.predictions import NOMINAL
 from training.evaluation.report import Report
 from training.evaluation.risk_tables import RISK
 from training.evaluation.shape import Evidence
@@ -65,8 +67,14 @@ def test_a_distribution_that_holds_is_found_to_hold(report):
     assert scores.cell("one shape about zero", relative).high < 1
     assert scores.cell("as exported", relative).high < 0.7
     pit = report.table("Probability integral transform (0.1 in each if the distribution holds)")
-    np.testing.assert_allclose([row[1] for row in pit.rows], 0.1, atol=0.03)
-    assert max(row[2] for row in pit.rows) > 0.2, "far too wide: all in the middle"
+    np.testing.assert_allclose([row[1].value for row in pit.rows], 0.1, atol=0.03)
+    assert all(row[1].low < row[1].value < row[1].high for row in pit.rows)
+    assert max(row[2].low for row in pit.rows) > 0.2, "far too wide: all in the middle"
+    reliable = report.table(INTERVALS)
+    for (label, share, lowest, highest, _), nominal in zip(reliable.rows, NOMINAL, strict=True):
+        assert label == f"{nominal:.0%}"
+        assert lowest <= share.low < share.value < share.high <= highest
+        assert share.value == pytest.approx(table.cell("all", f"inside {label}"))
 
 
 def test_signs_come_true_as_often_as_said(report):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from service.mixture import Mixture, crps
 from training.datasets.cagi5 import ELEMENTS
 from training.evaluation.agreement import position_counts
+from training.evaluation.drawings import COVERAGE, INTERVALS, PIT, SIGNS
 from training.evaluation.metrics import Estimate, Floats, estimate
 from training.evaluation.predictions import NOMINAL
 from training.evaluation.report import Cell, Report, Table, rows_of
@@ -44,6 +45,7 @@ def layout(
     counts = drawn.astype(np.float64)
     tables = (
         _coverage(judged),
+        _reliability(judged, counts),
         _conditional(judged),
         _scores(judged, counts),
         _signs(judged, counts),
@@ -52,7 +54,7 @@ def layout(
         calls(judged, counts),
         calls_by_element(judged, counts),
         tiers_kept(judged, counts),
-        _pit(judged),
+        _pit(judged, counts),
     )
     notes = (
         f"{split.capitalize()} set. For every locus the distribution and its levels were fitted on "
@@ -107,7 +109,23 @@ def _coverage(judged: Judged) -> Table:
     rows.append(row("all, constant width", constant, whole, _width(judged.constant, at)))
     rows.append(row("all, as exported", exported, whole, _width(judged.exported, at)))
     columns = ("element", "n", *(f"inside {n:.0%}" for n in NOMINAL), "median width at 90%")
-    return Table("Coverage, one locus left out", columns, rows_of(rows))
+    return Table(COVERAGE, columns, rows_of(rows))
+
+
+def _reliability(judged: Judged, counts: Floats) -> Table:
+    """Share of all measurements inside each interval, and how far elements lie apart."""
+    inside = judged.inside(judged.measured, judged.level).astype(np.float64)
+    exported = judged.inside(judged.exported).astype(np.float64)
+    rows: list[list[Cell]] = []
+    for k, nominal in enumerate(NOMINAL):
+        each = [inside[judged.element == name, k] for name in ELEMENTS]
+        shares = [float(part.mean()) for part in each if len(part)]
+        rows.append(
+            [f"{nominal:.0%}", _mean(inside[:, k], counts), min(shares), max(shares),
+             _mean(exported[:, k], counts)]
+        )  # fmt: skip
+    columns = ("interval", "calibrated", "lowest element", "highest element", "as exported")
+    return Table(INTERVALS, columns, rows_of(rows))
 
 
 def _conditional(judged: Judged) -> Table:
@@ -175,25 +193,24 @@ def _signs(judged: Judged, counts: Floats) -> Table:
         ]
     )
     columns = ("variants by p_sign", "n", "p_sign, mean", "predicted share with its error", "share")
-    return Table("Sign of the measurement", columns, rows_of(rows))
+    return Table(SIGNS, columns, rows_of(rows))
 
 
-def _pit(judged: Judged) -> Table:
-    heights, edges = np.histogram(judged.measured.cdf(judged.evidence.value), _BINS, (0, 1))
-    exported, _ = np.histogram(judged.exported.cdf(judged.evidence.value), _BINS, (0, 1))
+def _pit(judged: Judged, counts: Floats) -> Table:
+    edges = np.linspace(0, 1, _BINS + 1)
+    # The last bin has its upper edge too.
+    bins = [
+        np.minimum((mixture.cdf(judged.evidence.value) * _BINS).astype(np.int64), _BINS - 1)
+        for mixture in (judged.measured, judged.exported)
+    ]
     rows: list[list[Cell]] = [
         [
             f"{edges[k]:.1f} to {edges[k + 1]:.1f}",
-            heights[k] / heights.sum(),
-            exported[k] / heights.sum(),
+            *(_mean((at == k).astype(np.float64), counts) for at in bins),
         ]
         for k in range(_BINS)
     ]
-    return Table(
-        "Probability integral transform (0.1 in each if the distribution holds)",
-        ("cdf at the measurement", "calibrated", "as exported"),
-        rows_of(rows),
-    )
+    return Table(PIT, ("cdf at the measurement", "calibrated", "as exported"), rows_of(rows))
 
 
 def _width(mixture: Mixture, level: Floats) -> Floats:
