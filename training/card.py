@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from training.card_drawings import drawings
+from training.evaluation.drawings import drawings
 from training.evaluation.metrics import Estimate
 from training.evaluation.report import Cell, Report, Table
 

@@ -14,9 +14,9 @@ from tests.training.test_shape import TRUTH, simulated
 from tests.training.toy_cagi5 import write_cagi5
 from training import cli
 from training.card import read_card
-from training.card_drawings import INTERVALS
 from training.datasets.cagi5 import ELEMENTS, locus_of
 from training.evaluation.agreement import position_counts
+from training.evaluation.drawings import INTERVALS
 from training.evaluation.predictions import NOMINAL
 from training.evaluation.report import Report
 from training.evaluation.risk_tables import RISK

@@ -12,6 +12,7 @@ from service.mixture import Mixture, crps
 from training.card_drawings import COVERAGE, INTERVALS, PIT, SIGNS
 from training.datasets.cagi5 import ELEMENTS
 from training.evaluation.agreement import position_counts
+from training.evaluation.drawings import COVERAGE, INTERVALS, PIT, SIGNS
 from training.evaluation.metrics import Estimate, Floats, estimate
 from training.evaluation.predictions import NOMINAL
 from training.evaluation.report import Cell, Report, Table, rows_of
