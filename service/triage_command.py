@@ -26,6 +26,7 @@ from service.settings import Settings
 from service.source import STANDARD, Source
 from service.stream import Output, is_standard_output
 from service.terminal import Bar, console, finish, terminable
+from service.texts import fit
 from service.triage_facts import ratios_of, with_evidence, with_likelihood_ratios
 from service.triage_file import read_list, triage_file
 from service.triage_list import TriageList, TriageOptions
@@ -192,7 +193,7 @@ def triage(
             )
     show_list(found, shown, has_rows=not is_stream)
     if said is not None:
-        shown.print(escape(said), soft_wrap=True)
+        shown.print(escape(fit(said)), soft_wrap=True)
     finish(done, settings.mismatch_share, settings.device, summary)
 
 

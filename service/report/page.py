@@ -32,6 +32,7 @@ from service.report.intervals import look_of, panels
 from service.report.letters import outlines
 from service.report.maps import Maps
 from service.saturation import ALTS
+from service.texts import fit
 from service.triage import TIERS, Tier
 from service.triage_list import TriageList
 
@@ -166,4 +167,4 @@ def _environment() -> Environment:
 
 def _fit(value: object) -> object:
     """What every text of the template goes through before it is escaped."""
-    return words.fit(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return fit(value) if isinstance(value, str) and not isinstance(value, Markup) else value

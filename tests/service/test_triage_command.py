@@ -143,6 +143,24 @@ def test_a_file_gets_its_first_rows_on_the_terminal(place, tmp_path, capsys):
     assert f"{best['contig']}:{int(best['pos']):,}" in error
 
 
+def test_no_text_of_a_file_gives_orders_to_a_terminal(place, tmp_path, capsys):
+    one, other = VARIANTS[:2]
+    lines = [
+        f"chr1\t{one.pos}\ta\x1b[2Jb\t{one.ref}\t{one.alt}\t.\t.\t.",
+        f"chr1\t{other.pos}\tc\u202ed\x85\t{other.ref}\t{other.alt}\t.\t.\t.",
+        "chrX\x1b[31m\t5\t.\tA\tC\t.\t.\t.",
+    ]
+    (tmp_path / "in.vcf").write_text("\n".join([HEADER[0], HEADER[1][:-10], *lines, ""]))
+    options = ("--reference", place / "g.fa", "--models", place / "models")
+    assert triage(tmp_path, tmp_path / "out.tsv", *options) == 0
+    error = capsys.readouterr().err
+    assert "a\ufffd[2Jb" in error
+    assert "c\ufffdd\ufffd" in error
+    assert "does not have: chrX\ufffd[31m" in error
+    assert not set("\x1b\u202e\x85") & set(error)
+    assert "\ta\x1b[2Jb\t" in (tmp_path / "out.tsv").read_text(), "a file keeps what it was given"
+
+
 def test_both_doors_give_the_same(client, found):
     by_index = sorted(found["results"], key=lambda row: row["index"])
     records = [row for row in by_index if row["status"] != MALFORMED]
