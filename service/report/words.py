@@ -44,6 +44,17 @@ def plain(value: float | None, digits: int = 3) -> str:
     return f"<{least:g}" if 0 < value < least / 2 else f"{value:.{digits}f}"
 
 
+def fact(value: float | str | bool) -> str:
+    """Return a fact that stands beside a variant.
+
+    >>> fact(True), fact(0.30000000000000004), fact(1e-30), fact(12345678)
+    ('yes', '0.3', '1e-30', '12345678')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def span(lower: float | None, upper: float | None) -> str:
     """Return an interval; a dash for none.
 

@@ -231,6 +231,15 @@ def test_what_cannot_be_done_is_said_in_one_line_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_output_may_have_any_name_that_is_free(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    # An option that is not given had a name of its own once.
+    assert triage(place, "None", "--format", "json", "--error-rate", RATE) == 4
+    assert json.loads((tmp_path / "None").read_text())["research_use_only"] is True
+    assert triage(place, "None", "--format", "json", "--evidence", "None") == 1
+    assert "would overwrite the measured effects None" in capsys.readouterr().err
+
+
 def test_the_input_is_not_overwritten(place, tmp_path, capsys):
     vcf = tmp_path / "calls.tsv"
     vcf.write_bytes((place / "in.vcf").read_bytes())
@@ -250,7 +259,7 @@ def test_a_list_in_which_nothing_could_be_scored_is_doubtful(place, tmp_path, ca
     assert "nothing was scored" in capsys.readouterr().err
 
 
-def test_facts_stand_in_the_file_and_change_no_call(place, tmp_path):
+def test_facts_stand_in_the_file_and_change_no_call(place, tmp_path, capsys):
     first = VARIANTS[0]
     measured = tmp_path / "measured.tsv"
     measured.write_text(
@@ -270,6 +279,10 @@ def test_facts_stand_in_the_file_and_change_no_call(place, tmp_path):
     assert (row["measured_is_exact"], row["measured_value"]) == (True, 0.7)
     assert row["likelihood_ratio_lower"] <= row["likelihood_ratio"] <= row["likelihood_ratio_upper"]
     assert after["provenance"]["evidence"]["file"] == "measured.tsv"
+    assert after["provenance"]["likelihood_ratios"]["effect"] == entry()["effect"]
+    error = capsys.readouterr().err
+    assert error.count("ALTs were measured themselves") == 1
+    assert error.count("ALTs have a likelihood ratio") == 1
 
 
 def facts_of(folder, measured):
