@@ -26,7 +26,8 @@ from service.settings import Settings
 from service.source import STANDARD, Source
 from service.stream import Output, is_standard_output
 from service.terminal import Bar, console, finish, terminable
-from service.triage_facts import ratios_of, with_evidence, with_likelihood_ratios
+from service.texts import fit
+from service.triage_facts import ratios_of, remarks, with_evidence, with_likelihood_ratios
 from service.triage_file import read_list, triage_file
 from service.triage_list import TriageList, TriageOptions
 from service.triage_tables import ListFormat, encoded_list, list_format, show_list
@@ -191,8 +192,10 @@ def triage(
                 shown=shown,
             )
     show_list(found, shown, has_rows=not is_stream)
+    for line in remarks(found):
+        shown.print(escape(fit(line)), soft_wrap=True)
     if said is not None:
-        shown.print(escape(said), soft_wrap=True)
+        shown.print(escape(fit(said)), soft_wrap=True)
     finish(done, settings.mismatch_share, settings.device, summary)
 
 
@@ -253,8 +256,9 @@ def _checked(
         vcf: "the input",
         str(reference): "the reference",
         f"{reference}.fai": "the index of the reference",
-        str(evidence): "the measured effects",
     }
+    if evidence is not None:
+        taken[str(evidence)] = "the measured effects"
     if not is_stream:
         check_file("--output", path, taken)
         taken[str(path)] = "--output"

@@ -18,6 +18,7 @@ from service.errors import ValidationError
 from service.fields import EFFECT_FIELDS, MISSING, provenance_items
 from service.source import STANDARD
 from service.tables import one_line_each
+from service.texts import fit
 from service.triage import Tier
 from service.triage_list import CALL_NUMBERS, Call, Row, TriageList
 
@@ -192,7 +193,7 @@ def _first_rows(found: TriageList) -> Table:
             row.novel_as or "",
             *map(_interval, row.calls.values()),
         ]
-        table.add_row(*map(escape, cells), style=_COLOURS[call.tier])
+        table.add_row(*(escape(fit(cell)) for cell in cells), style=_COLOURS[call.tier])
     if len(scored) > _TOP:
         table.add_row("...")
     return table

@@ -28,7 +28,7 @@ OF_EXTRAS = {
 # A module imports only from the lines above its own. A new module gets its place here.
 LAYERS = [
     ["errors"],
-    ["entries", "mixture"],
+    ["entries", "mixture", "texts"],
     # core: knows neither HTTP nor the text of a VCF
     [
         "sequence",

@@ -143,6 +143,24 @@ def test_a_file_gets_its_first_rows_on_the_terminal(place, tmp_path, capsys):
     assert f"{best['contig']}:{int(best['pos']):,}" in error
 
 
+def test_no_text_of_a_file_gives_orders_to_a_terminal(place, tmp_path, capsys):
+    one, other = VARIANTS[:2]
+    lines = [
+        f"chr1\t{one.pos}\ta\x1b[2Jb\t{one.ref}\t{one.alt}\t.\t.\t.",
+        f"chr1\t{other.pos}\tc\u202ed\x85\t{other.ref}\t{other.alt}\t.\t.\t.",
+        "chrX\x1b[31m\t5\t.\tA\tC\t.\t.\t.",
+    ]
+    (tmp_path / "in.vcf").write_text("\n".join([HEADER[0], HEADER[1][:-10], *lines, ""]))
+    options = ("--reference", place / "g.fa", "--models", place / "models")
+    assert triage(tmp_path, tmp_path / "out.tsv", *options) == 0
+    error = capsys.readouterr().err
+    assert "a\ufffd[2Jb" in error
+    assert "c\ufffdd\ufffd" in error
+    assert "does not have: chrX\ufffd[31m" in error
+    assert not set("\x1b\u202e\x85") & set(error)
+    assert "\ta\x1b[2Jb\t" in (tmp_path / "out.tsv").read_text(), "a file keeps what it was given"
+
+
 def test_both_doors_give_the_same(client, found):
     by_index = sorted(found["results"], key=lambda row: row["index"])
     records = [row for row in by_index if row["status"] != MALFORMED]
@@ -215,6 +233,15 @@ def test_what_cannot_be_done_is_said_in_one_line_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_output_may_have_any_name_that_is_free(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    # An option that is not given had a name of its own once.
+    assert triage(place, "None", "--format", "json", "--error-rate", RATE) == 4
+    assert json.loads((tmp_path / "None").read_text())["research_use_only"] is True
+    assert triage(place, "None", "--format", "json", "--evidence", "None") == 1
+    assert "would overwrite the measured effects None" in capsys.readouterr().err
+
+
 def test_the_input_is_not_overwritten(place, tmp_path, capsys):
     vcf = tmp_path / "calls.tsv"
     vcf.write_bytes((place / "in.vcf").read_bytes())
@@ -234,7 +261,7 @@ def test_a_list_in_which_nothing_could_be_scored_is_doubtful(place, tmp_path, ca
     assert "nothing was scored" in capsys.readouterr().err
 
 
-def test_facts_stand_in_the_file_and_change_no_call(place, tmp_path):
+def test_facts_stand_in_the_file_and_change_no_call(place, tmp_path, capsys):
     first = VARIANTS[0]
     measured = tmp_path / "measured.tsv"
     measured.write_text(
@@ -254,6 +281,10 @@ def test_facts_stand_in_the_file_and_change_no_call(place, tmp_path):
     assert (row["measured_is_exact"], row["measured_value"]) == (True, 0.7)
     assert row["likelihood_ratio_lower"] <= row["likelihood_ratio"] <= row["likelihood_ratio_upper"]
     assert after["provenance"]["evidence"]["file"] == "measured.tsv"
+    assert after["provenance"]["likelihood_ratios"]["effect"] == entry()["effect"]
+    error = capsys.readouterr().err
+    assert error.count("ALTs were measured themselves") == 1
+    assert error.count("ALTs have a likelihood ratio") == 1
 
 
 def facts_of(folder, measured):

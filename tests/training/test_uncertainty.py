@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from typer.testing import CliRunner
 
 from service.mixture import Mixture
@@ -96,6 +98,24 @@ def test_calls_are_wrong_as_often_as_they_were_said_to_be(report):
         wrong = table.cell(label, "wrong direction").value
         assert wrong == pytest.approx(said, abs=0.03 + 2 * np.sqrt(said / n))
         assert table.cell(label, "either").value >= wrong
+
+
+def test_the_event_that_a_rate_is_about_by_hand():
+    true = Mixture.normal(np.repeat([-1.0, 1.0, 0.0], [3, 2, 3]), np.full(8, 0.01))
+    # Against their calls are the third, the fifth and the last.
+    value = np.array([-1.0, -0.5, -0.2, 0.5, -1.0, -0.1, 0.2, 0.4])
+    judged = SimpleNamespace(
+        true=true, measured=true.widened(0.5), evidence=SimpleNamespace(value=value)
+    )
+    of_effect, of_none = tiers_kept(judged, np.ones((1, 8)), 0.3).rows[:2]
+    sd = np.hypot(0.5, 0.01)
+    assert of_effect[:2] == ("10%, an effect beyond 0.3", 5)
+    assert of_none[:2] == ("10%, no effect beyond 0.3", 3)
+    assert of_effect[3] == pytest.approx(norm.cdf(-0.7 / sd))
+    assert of_none[3] == pytest.approx(2 * norm.cdf(-0.3 / sd))
+    for row, share in ((of_effect, 2 / 5), (of_none, 1 / 3)):
+        assert row[2] == pytest.approx(0, abs=1e-9)
+        assert [row[4].value, row[4].low, row[4].high] == pytest.approx([share] * 3)
 
 
 def kept(fitted, factor):
