@@ -212,7 +212,7 @@ async def saturation(
     setup, region = await _region(engine, request)
     with engine.long_place():
         work = functools.partial(_map, engine, setup, deadline)
-        async with aclosing(_in_order(work, region.parts(_PART))) as parts:
+        async with aclosing(_in_order(work, _parts(setup, region))) as parts:
             maps = [found async for found in parts]
 
     def answer() -> bytes:
@@ -247,7 +247,7 @@ async def saturation_lines(
 
     with engine.long_place():
         yield _region_head(setup, region) + b"\n"
-        async with aclosing(_told(line, region.parts(_PART))) as parts:
+        async with aclosing(_told(line, _parts(setup, region))) as parts:
             async for part in parts:
                 yield part
 
@@ -387,6 +387,11 @@ async def _region(engine: Engine, request: SaturationRequest) -> tuple[Setup, Re
     where = request.contig, request.start - 1, request.end
     with _own_files():
         return setup, await engine.offload(read_region, reference, *where)
+
+
+def _parts(setup: Setup, region: Region) -> Iterator[Region]:
+    """Cut a region up. With shifts, positions of a part share windows: longer parts share more."""
+    return region.parts(_PART * len(setup.scorer.options.shifts))
 
 
 def _region_head(setup: Setup, region: Region) -> bytes:

@@ -1,4 +1,4 @@
-"""The command line: `varsigma score | plan | score-shard | merge | triage | variant | models ...`.
+"""The command line: `varsigma score | plan | score-shard | merge | triage | saturate | ...`.
 
 Every failure is one line on standard error.
 """
@@ -25,9 +25,10 @@ from service.errors import ModelNotFoundError, ValidationError
 from service.job import IndexKind
 from service.markers import Marker
 from service.options import read_settings
-from service.orders import Order, check_file, followed, only_model
+from service.orders import Order, check_file, followed, only_model, stated_reference
 from service.output import output_format
 from service.registry import Registry
+from service.saturate_command import saturate
 from service.schemas import ModelSummary
 from service.settings import Settings
 from service.summary import EXIT_ERROR
@@ -163,14 +164,12 @@ def _order(
     summary: Path | None = None,
 ) -> Order:
     chosen = output_format(output, style)
-    if settings.reference is None:
-        raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
     return Order(
         vcf=vcf,
         output=output,
         style=chosen,
         settings=settings,
-        reference=settings.reference,
+        reference=stated_reference(settings),
         model=only_model(settings),
         index=index,
         rejects=rejects,
@@ -179,6 +178,7 @@ def _order(
 
 
 app.command()(triage)
+app.command()(saturate)
 
 
 @app.command("models")

@@ -80,6 +80,12 @@ JobWorkers = Annotated[int | None, typer.Option(metavar="N", help=described("job
 KeepJobs = Annotated[float | None, typer.Option(metavar="HOURS", help=described("keep_jobs"))]
 
 
+Region = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONTIG:START-END", help="1-based, both ends included: chr17:31,000-31,199"
+    ),
+]
 Vcf = Annotated[
     str,
     typer.Argument(metavar="IN", help="VCF to score, plain, gzip, bgzip or BCF; - for stdin"),
@@ -129,7 +135,7 @@ def read_settings(**options: object) -> Settings:
     """
     stated = {name: value for name, value in options.items() if name in Settings.model_fields}
     if options.get("fast"):
-        if any(stated[name] is not None for name in _ONE_PASS):
+        if any(stated.get(name) is not None for name in _ONE_PASS):
             raise ValidationError(
                 "--fast is --strands 1 --shifts 0 --anchorings left; leave these three out"
             )

@@ -14,15 +14,10 @@ from service import options as opt
 from service.durable import write_file
 from service.errors import ValidationError
 from service.evidence import DEFAULT_WITHIN, Evidence
-from service.job import Job
-from service.orders import check_file, followed, only_model
-from service.output import OutputFormat
-from service.registry import Registry
+from service.orders import check_file, followed, open_scorer, stated_reference
 from service.report.libraries import require_libraries
 from service.report.maps import LIMIT, MAX_SPAN, SPAN, score_maps
 from service.scoring import Scorer
-from service.session import usable_cores
-from service.settings import Settings
 from service.source import STANDARD, Source
 from service.stream import Output, is_standard_output
 from service.terminal import Bar, console, finish, terminable
@@ -129,14 +124,13 @@ def triage(
     calibrated targets are ever called. Research use only.
     """
     settings = opt.read_settings(**context.params)
-    if settings.reference is None:
-        raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
+    genome = stated_reference(settings)
     kind = list_format(output, style)
     is_stream = is_standard_output(output)
     path, (report, summary) = _checked(
         vcf,
         output,
-        settings.reference,
+        genome,
         {"--report": report, "--summary": summary},
         evidence,
         is_stream=is_stream,
@@ -155,7 +149,7 @@ def triage(
     with terminable(), Source(vcf) as source:
         # The list first: it is read in a moment, while a model takes seconds to load.
         lines = read_list(source, settings.max_triage)
-        scorer = _job(settings, settings.reference).open()
+        scorer = open_scorer(settings)
         measured = None if evidence is None else Evidence.open(evidence, scorer.reference)
         if likelihood_ratios:
             ratios_of(scorer.model)
@@ -264,17 +258,3 @@ def _checked(
             check_file(option, other, taken)
             taken[str(other)] = option
     return path, list(found.values())
-
-
-def _job(settings: Settings, reference: Path) -> Job:
-    return Job(
-        models=Registry(settings.models).models_dir,
-        model=only_model(settings),
-        reference=reference,
-        assembly=settings.assembly,
-        device=settings.device,
-        threads=settings.threads or usable_cores(),
-        options=settings.scoring_options(),
-        style=OutputFormat.TSV,
-        mismatch_share=settings.mismatch_share,
-    )
