@@ -65,7 +65,7 @@ LAYERS = [
         "tally",
         "stages",
     ],
-    ["triage_schemas"],
+    ["triage_schemas", "variant_schemas"],
     [
         "encoders",
         "parquet",
@@ -76,7 +76,7 @@ LAYERS = [
         "region_tables",
         "triage_tables",
     ],
-    ["triage_facts"],
+    ["region_tables", "triage_facts"],
     # doors: join codecs and core
     ["summary", "job", "client"],
     # a run in shards
