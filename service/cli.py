@@ -260,6 +260,7 @@ def serve(
     mismatch_share: opt.MismatchShare = None,
     error_rate: opt.ErrorRate = None,
     threshold: opt.Threshold = None,
+    evidence: opt.Evidence = None,
 ) -> None:
     """Answer HTTP requests; see /docs for the interface."""
     from service import fleet, server  # noqa: PLC0415  (score and models start faster without)

@@ -38,6 +38,7 @@ BatchSize = Annotated[int | None, typer.Option(metavar="N", help=described("batc
 MismatchShare = Annotated[float | None, typer.Option(metavar="P", help=described("mismatch_share"))]
 ErrorRate = Annotated[float | None, typer.Option(metavar="P", help=described("error_rate"))]
 Threshold = Annotated[float | None, typer.Option(metavar="LOG2", help=described("threshold"))]
+Evidence = Annotated[Path | None, typer.Option(metavar="TABLE", help=described("evidence"))]
 MaxTriage = Annotated[int | None, typer.Option(metavar="N", help=described("max_triage"))]
 Host = Annotated[str | None, typer.Option(metavar="ADDRESS", help=described("host"))]
 Port = Annotated[int | None, typer.Option(metavar="N", help=described("port"))]

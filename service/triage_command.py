@@ -13,7 +13,7 @@ from rich.markup import escape
 from service import options as opt
 from service.durable import write_file
 from service.errors import ValidationError
-from service.evidence import DEFAULT_WITHIN, Evidence
+from service.evidence import Evidence
 from service.orders import check_file, followed, open_scorer, stated_reference
 from service.report.libraries import require_libraries
 from service.report.maps import LIMIT, MAX_SPAN, SPAN, score_maps
@@ -84,14 +84,7 @@ def triage(
             help=f"variants that get a map, from the first rank on [default: {LIMIT}]",
         ),
     ] = None,
-    evidence: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TABLE",
-            help="measured effects, TSV with chrom, pos, ref, alt and value: what was measured of"
-            f" each change, or of the nearest within {DEFAULT_WITHIN} bases, stands beside it",
-        ),
-    ] = None,
+    evidence: opt.Evidence = None,
     likelihood_ratios: Annotated[
         bool,
         typer.Option(
@@ -132,7 +125,7 @@ def triage(
         output,
         genome,
         {"--report": report, "--summary": summary},
-        evidence,
+        settings.evidence,
         is_stream=is_stream,
     )
     if report is not None:
@@ -150,7 +143,7 @@ def triage(
         # The list first: it is read in a moment, while a model takes seconds to load.
         lines = read_list(source, settings.max_triage)
         scorer = open_scorer(settings)
-        measured = None if evidence is None else Evidence.open(evidence, scorer.reference)
+        measured = settings.evidence and Evidence.open(settings.evidence, scorer.reference)
         if likelihood_ratios:
             ratios_of(scorer.model)
         with Bar(shown) as bar:
@@ -162,7 +155,7 @@ def triage(
                 mismatch_share=settings.mismatch_share,
                 on_progress=bar.update,
             )
-        if measured is not None:
+        if measured:
             found = with_evidence(found, measured)
         if likelihood_ratios:
             found = with_likelihood_ratios(found, scorer.model, scorer.options)

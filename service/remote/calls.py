@@ -74,6 +74,7 @@ class TriageOptions(ScoreOptions, total=False):
     compare: bool
     error_rate: float | None
     threshold: float | None
+    likelihood_ratios: bool
 
 
 def score(items: Items, options: Mapping[str, Any]) -> Ask[ScoreResponse]:
