@@ -46,26 +46,16 @@ app = typer.Typer(
 
 
 @app.command()
+@opt.including(opt.HOW, after="ray")
+@opt.including(opt.WHERE, after="model")
 def score(
     context: typer.Context,
     vcf: opt.Vcf,
     *,
     output: opt.Output,
     model: opt.Model = None,
-    models: opt.Models = None,
-    reference: opt.Reference = None,
-    assembly: opt.Assembly = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
     workers: opt.Workers = None,
     ray: opt.Ray = None,
-    strands: opt.Strands = None,
-    shifts: opt.Shifts = None,
-    anchorings: opt.Anchorings = None,
-    fast: opt.Fast = False,
-    coverage: opt.Coverage = None,
-    batch_size: opt.BatchSize = None,
-    mismatch_share: opt.MismatchShare = None,
     shard_bytes: opt.ShardBytes = None,
     style: opt.Style = None,
     index: opt.Index = None,
@@ -87,24 +77,14 @@ def score(
 
 
 @app.command()
+@opt.including(opt.HOW, after="threads")
+@opt.including(opt.WHERE, after="model")
 def plan(
     context: typer.Context,
     vcf: opt.Vcf,
     *,
     output: opt.Output,
     model: opt.Model = None,
-    models: opt.Models = None,
-    reference: opt.Reference = None,
-    assembly: opt.Assembly = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
-    strands: opt.Strands = None,
-    shifts: opt.Shifts = None,
-    anchorings: opt.Anchorings = None,
-    fast: opt.Fast = False,
-    coverage: opt.Coverage = None,
-    batch_size: opt.BatchSize = None,
-    mismatch_share: opt.MismatchShare = None,
     shard_bytes: opt.ShardBytes = None,
     style: opt.Style = None,
     index: opt.Index = None,
@@ -214,17 +194,13 @@ app.command()(variant)
 
 
 @app.command()
+@opt.including(opt.WHERE, after="model")
 def serve(
     context: typer.Context,
     *,
     model: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help=f"{opt.described('model')}; repeatable")
     ] = None,
-    models: opt.Models = None,
-    reference: opt.Reference = None,
-    assembly: opt.Assembly = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
     workers: opt.Workers = None,
     strands: opt.Strands = None,
     shifts: opt.Shifts = None,

@@ -25,6 +25,7 @@ from service.terminal import Bar, console, terminable
 from service.triage_tables import ListFormat, list_format
 
 
+@opt.including(opt.WHERE, after="style")
 def saturate(
     context: typer.Context,
     region: opt.Region,
@@ -42,11 +43,6 @@ def saturate(
         ListFormat | None,
         typer.Option("--format", help="format of the output; default: what its name says, or tsv"),
     ] = None,
-    models: opt.Models = None,
-    reference: opt.Reference = None,
-    assembly: opt.Assembly = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
     strands: opt.Strands = None,
     shifts: opt.Shifts = None,
     fast: opt.Fast = False,

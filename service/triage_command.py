@@ -27,6 +27,8 @@ from service.triage_list import TriageList, TriageOptions
 from service.triage_tables import ListFormat, encoded_list, list_format, show_list
 
 
+@opt.including(opt.HOW, after="threads")
+@opt.including(opt.WHERE, after="likelihood_ratios")
 def triage(
     context: typer.Context,
     vcf: opt.Vcf,
@@ -93,18 +95,6 @@ def triage(
             " the model's card has it",
         ),
     ] = False,
-    models: opt.Models = None,
-    reference: opt.Reference = None,
-    assembly: opt.Assembly = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
-    strands: opt.Strands = None,
-    shifts: opt.Shifts = None,
-    anchorings: opt.Anchorings = None,
-    fast: opt.Fast = False,
-    coverage: opt.Coverage = None,
-    batch_size: opt.BatchSize = None,
-    mismatch_share: opt.MismatchShare = None,
     summary: opt.Summary = None,
 ) -> None:
     """Rank the ALTs of a short VCF by how surely something can be said of them.
