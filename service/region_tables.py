@@ -13,12 +13,13 @@ from service.fields import (
 )
 from service.saturation import Region, effect_map
 from service.scoring import Scores
-from service.tables import number_columns
+from service.tables import flag_columns, number_columns
 
 COLUMNS = ("contig", "pos", "ref", "alt", *VARIANT_COLUMNS)
-"""What stands before the numbers of the targets."""
+"""What stands before what is said of the targets."""
 
 _BEFORE = b"\t".join([b"%b", b"%d", b"%b", b"%b", *[b"%b"] * len(VARIANT_COLUMNS)])
+_FLAG = b"\t%b"
 
 
 def region_tsv(
@@ -36,12 +37,13 @@ def region_tsv(
       One row per change, pos 1-based; none at N.
     """
     columns = number_columns(targets)
+    before = _BEFORE + _FLAG * len(targets)
     comments = "".join(
         f"# {name}={value}\n" for name, value in provenance_items(_made(region, provenance))
     )
-    names = "\t".join((*COLUMNS, *columns))
+    names = "\t".join((*COLUMNS, *flag_columns(targets), *columns))
     head = f"{comments}{names}\n".encode()
-    template_of = RowTemplates([b"\t"] * len(columns), before=_BEFORE, after=b"\n").template
+    template_of = RowTemplates([b"\t"] * len(columns), before=before, after=b"\n").template
 
     def rows() -> Iterator[bytes]:
         every = zip(

@@ -50,7 +50,7 @@ class Summary:
             return "intervals NOT calibrated"
         others = [name for name in self.provenance["targets"] if name not in calibrated]
         rest = f", NOT for {', '.join(others)}" if others else ""
-        return f"intervals calibrated for {', '.join(calibrated)}{rest}"
+        return f"intervals of single-base changes calibrated for {', '.join(calibrated)}{rest}"
 
     @property
     def exit_code(self) -> int:

@@ -13,11 +13,10 @@ import numpy as np
 from service.errors import ValidationError
 from service.evidence import DEFAULT_WITHIN, Evidence
 from service.likelihood import LikelihoodRatios
-from service.ranking import is_single
 from service.registry import Model
 from service.scoring import ScoringOptions
 from service.triage_list import Row, TriageList
-from service.variants import Variant
+from service.variants import Variant, is_single
 
 EVIDENCE_FACTS: Final = (
     "measured_is_exact",

@@ -29,9 +29,13 @@ def command_page(program: str) -> str:
     """Markdown of a program: usage, arguments and options of each command, as `--help` has them."""
     command = typer.main.get_command(import_module(COMMANDS[program]).app)
     assert isinstance(command, typer.core.TyperGroup)  # both programs have several commands
-    for one in command.commands.values():
-        # The list of commands would cut what they are for after 45 characters.
-        one.short_help = (one.help or "").partition("\n\n")[0]
+    groups = [command]
+    for group in groups:
+        for one in group.commands.values():
+            # The list of commands would cut what they are for after 45 characters.
+            one.short_help = (one.help or "").partition("\n\n")[0]
+            if isinstance(one, typer.core.TyperGroup):
+                groups.append(one)
     context = typer.Context(command, info_name=program)
     return get_docs_for_click(obj=command, ctx=context, name=program)
 

@@ -76,6 +76,7 @@ def number_tables(threshold: float, coverage: str) -> tuple[NumberTable, ...]:
         (("expected",), "expected of the true effect", signed),
         (("lower", "upper"), f"true effect, {coverage}", span),
         (("repeat_lower", "repeat_upper"), f"a repeat of the assay, {coverage}", span),
+        (("occlusion",), "hiding the bases around it", signed),
         (("quantile",), "quantile among random changes", signed),
     )
     doubt: tuple[_Line, ...] = (

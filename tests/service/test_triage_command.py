@@ -173,6 +173,8 @@ def test_fast_calls_nothing_and_says_so_once(place, tmp_path, capsys):
     assert triage(place, tmp_path / "out.tsv", "--fast") == 4
     error = capsys.readouterr().err
     assert error.count("warning: no calls: the calibration holds for strands 2") == 1
+    assert "] *" in error, "an interval without measurements behind it is marked"
+    assert error.count("* not calibrated: no measured effects of such changes stand behind it") == 1
     text = (tmp_path / "out.tsv").read_text()
     assert "# not called on K562: the calibration holds" in text
     scored = [row for row in table(text) if row["status"] == Status.OK]

@@ -14,10 +14,12 @@ from tests.training.test_shape import TRUTH, simulated
 from tests.training.toy_cagi5 import write_cagi5
 from training import cli
 from training.card import read_card
+from training.card_drawings import INTERVALS
 from training.datasets.cagi5 import ELEMENTS, locus_of
 from training.evaluation.agreement import position_counts
+from training.evaluation.predictions import NOMINAL
 from training.evaluation.report import Report
-from training.evaluation.shape import Evidence
+from training.evaluation.risk_tables import RISK
 from training.evaluation.triage_tables import tiers_kept
 from training.evaluation.uncertainty import fit_left_out, judge
 from training.evaluation.uncertainty_tables import layout
@@ -31,9 +33,7 @@ def of_elements(seed, n=3000):
     table = pd.DataFrame(
         {"element": element, "pos": np.arange(n) // 45, "confidence": np.linspace(0, 0.5, n)}
     )
-    return Evidence(
-        evidence.effect, evidence.epistemic, evidence.value, evidence.error, locus
-    ), table
+    return dataclasses.replace(evidence, locus=locus), table
 
 
 def exported(evidence, sd=0.9):
@@ -64,8 +64,14 @@ def test_a_distribution_that_holds_is_found_to_hold(report):
     assert scores.cell("one shape about zero", relative).high < 1
     assert scores.cell("as exported", relative).high < 0.7
     pit = report.table("Probability integral transform (0.1 in each if the distribution holds)")
-    np.testing.assert_allclose([row[1] for row in pit.rows], 0.1, atol=0.03)
-    assert max(row[2] for row in pit.rows) > 0.2, "far too wide: all in the middle"
+    np.testing.assert_allclose([row[1].value for row in pit.rows], 0.1, atol=0.03)
+    assert all(row[1].low < row[1].value < row[1].high for row in pit.rows)
+    assert max(row[2].low for row in pit.rows) > 0.2, "far too wide: all in the middle"
+    reliable = report.table(INTERVALS)
+    for (label, share, lowest, highest, _), nominal in zip(reliable.rows, NOMINAL, strict=True):
+        assert label == f"{nominal:.0%}"
+        assert lowest <= share.low < share.value < share.high <= highest
+        assert share.value == pytest.approx(table.cell("all", f"inside {label}"))
 
 
 def test_signs_come_true_as_often_as_said(report):
@@ -191,20 +197,14 @@ def test_certainty_that_tells_of_the_error_pays_and_noise_does_not(fitted):
     for evidence in (release, other):
         # Errors as large as the members say.
         value = TRUTH.small_slope * evidence.effect + rng.normal(0, 5 * evidence.epistemic)
-        pair.append(
-            Evidence(evidence.effect, evidence.epistemic, value, evidence.error, evidence.locus)
-        )
-    title = (
-        "Mean |error| as the least certain are left out, over that of a random order, within "
-        "tenths of |effect|"
-    )
+        pair.append(dataclasses.replace(evidence, value=value))
     telling_fit = fit_left_out(pair[0])
     telling = layout("toy", judge(telling_fit, pair[1], table, exported(other)), draws=100)
     silent = layout("toy", judge(fitted, other, table, exported(other)), draws=100)
-    telling, silent = telling.table(title), silent.table(title)
-    assert telling.cell("predicted SD", "pooled") < 0.8
-    assert telling.cell("predicted SD", "within each element") < 0.8
-    assert silent.cell("epistemic SD", "pooled") == pytest.approx(1, abs=0.12)
+    telling, silent = telling.table(RISK), silent.table(RISK)
+    for column in telling.columns[1:]:
+        assert telling.cell("predicted SD", column).high < 0.85
+    assert silent.cell("epistemic SD", "all, by SD").value == pytest.approx(1, abs=0.12)
 
 
 @pytest.mark.slow
