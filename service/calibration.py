@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt
 from scipy.special import expit
 
-from service.entries import Entry, read_entry
+from service.entries import Entry, FittedEntry, read_entry
 from service.errors import ModelContractError
 from service.mixture import Floats, Mixture
 
@@ -92,7 +92,7 @@ class Shape(Entry):
         )
 
 
-class Calibration(Entry):
+class Calibration(FittedEntry, Entry):
     """What was fitted, for what, and on what.
 
     Attributes:
@@ -165,13 +165,6 @@ class Calibration(Entry):
                 f"calibration.targets: {', '.join(sorted(unknown))} is no target of the model"
             )
         return calibration
-
-    def applies_to(
-        self, targets: Sequence[str], strands: int, shifts: tuple[int, ...]
-    ) -> tuple[bool, ...]:
-        """Say for each target whether effects scored with these passes are what was fitted."""
-        has_passes = strands == self.strands and set(shifts) == set(self.shifts)
-        return tuple(has_passes and target in self.targets for target in targets)
 
     def applied(self, targets: Sequence[str], applies: Sequence[bool]) -> "Applied":
         """Bring it to the T targets of a model, for those that it applies to."""

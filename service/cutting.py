@@ -203,24 +203,30 @@ class _Cutter:
         for row in rows.tolist():
             variant = self._variants[row]
             self._forms[row] = f"{variant.pos}:{variant.ref.upper()}:{variant.alt.upper()}"
-        sites, site = np.unique(starts, return_inverse=True)
         every = sliding_window_view(codes, self._width)
         alleles = alts.astype(np.uint8)[:, None]
+        sites, site = np.unique(starts, return_inverse=True)
         index = np.empty((len(rows), len(self._passes), self._n_kinds), np.intp)
-        for number, way in enumerate(self._passes):
-            place = variant_index(self._width, way)
-            before = self._width - 1 - place if way.reverse else place
-            ref_windows = every[sites - origin - before]
-            if way.reverse:
+        for reverse in (False, True):
+            ways = [number for number, way in enumerate(self._passes) if way.reverse is reverse]
+            places = [variant_index(self._width, self._passes[number]) for number in ways]
+            before = np.array([self._width - 1 - one if reverse else one for one in places], int)
+            # The ALTs of a site share their REF window, and a shift of the window around one site
+            # is the window around another: each is there once.
+            firsts, first = np.unique(sites[:, None] - origin - before, return_inverse=True)
+            first = first.reshape(len(sites), len(ways))
+            ref_windows = every[firsts]
+            if reverse:
                 ref_windows = reverse_complement(ref_windows)
-            alt_windows = ref_windows[site]
-            alt_windows[:, [place]] = reverse_complement(alleles) if way.reverse else alleles
-            index[:, number, 0] = self._sequences.add(ref_windows) + site
-            index[:, number, 1] = self._sequences.add(alt_windows) + np.arange(len(rows))
-            if self._occlude:
-                hidden = np.array(ref_windows)
-                hide(hidden, place, place + 1, self._occlude)
-                index[:, number, 2] = self._sequences.add(hidden) + site
+            index[:, ways, 0] = self._sequences.add(ref_windows) + first[site]
+            for column, (number, place) in enumerate(zip(ways, places, strict=True)):
+                of_site = ref_windows[first[:, column]]
+                alt_windows = of_site[site]
+                alt_windows[:, [place]] = reverse_complement(alleles) if reverse else alleles
+                index[:, number, 1] = self._sequences.add(alt_windows) + np.arange(len(rows))
+                if self._occlude:
+                    hide(of_site, place, place + 1, self._occlude)
+                    index[:, number, 2] = self._sequences.add(of_site) + site
         # An ALT equal to its REF is the same sequence, and its effect exactly zero.
         same = refs == alts
         index[same, :, 1] = index[same, :, 0]

@@ -1,7 +1,7 @@
 """variants -> windows -> base codes -> mu, sigma -> effect distributions: the pipeline itself."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import compress
 from typing import Any, TypeVar
 
@@ -87,6 +87,13 @@ class Scores:
     normalised: list[str]
     novelty: Doubles
     novel_as: NDArray[np.str_]
+
+    def on(self, places: Sequence[int]) -> "Scores":
+        """Return the same of some of the targets, by their places among the T."""
+        chosen = list(places)
+        effects = (getattr(self.effects, field.name)[:, chosen] for field in fields(Effects))
+        calibrated = tuple(self.calibrated[place] for place in chosen)
+        return replace(self, effects=Effects(*effects), calibrated=calibrated)
 
     @property
     def is_calibrated(self) -> NDArray[np.bool_]:

@@ -135,8 +135,9 @@ def ratios_of(model: Model) -> LikelihoodRatios:
     """
     if model.likelihood_ratios is None:
         raise ValidationError(
-            f"the card of {model.info.name} has no likelihood ratios; leave --likelihood-ratios"
-            " out, or fit them with `varsigma-train likelihood`"
+            f"the card of {model.info.name} has no likelihood ratios; do not ask for them, or fit"
+            " them with `varsigma-train likelihood`",
+            detail={"field": "likelihood_ratios"},
         )
     return model.likelihood_ratios
 

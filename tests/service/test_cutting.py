@@ -117,6 +117,23 @@ def test_alts_of_one_site_share_their_ref_and_an_alt_equal_to_ref_is_it():
     assert np.array_equal(group.index[3, :, 1], group.index[3, :, 0])
 
 
+def test_a_window_that_positions_share_through_shifts_is_there_once():
+    sequence = "ACGTTGCAAGTCCATGGATCCGTAAACTGATCGTTAGCCATAGGCT"
+    passes = make_passes(2, (0, -3, 3))
+    places = range(15, 35)
+    variants = [
+        Variant("1", pos, sequence[pos - 1], alt)
+        for pos in places
+        for alt in "ACGT"
+        if alt != sequence[pos - 1]
+    ]
+    with genome({"1": sequence}) as reference:
+        found = cut_variants(reference, variants, WIDTH, passes, BOTH).sequences
+    assert len(found) == len(np.unique(found, axis=0))
+    # Of the reference, one for each place at which a window starts, 3 more on either side.
+    assert len(found) == 2 * (len(places) + 6) + len(variants) * len(passes)
+
+
 def test_pairs_equal_those_of_each_pair_alone():
     pairs = [("ACGT", "ACG"), ("A" * 13, "A"), ("", "A"), ("ACGT", "ACGT")]
     windows = cut_pairs(pairs, WIDTH, PASSES)

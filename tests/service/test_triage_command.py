@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.cli import run
 from service.client import Client, SequencePair, VariantBody
-from service.errors import Status
+from service.errors import InputFileError, Status
 from service.fields import EFFECT_FIELDS
 from service.settings import Settings
 from service.tables import MALFORMED
@@ -261,17 +261,22 @@ def test_a_list_in_which_nothing_could_be_scored_is_doubtful(place, tmp_path, ca
     assert "nothing was scored" in capsys.readouterr().err
 
 
-def test_facts_stand_in_the_file_and_change_no_call(place, tmp_path, capsys):
-    first = VARIANTS[0]
-    measured = tmp_path / "measured.tsv"
-    measured.write_text(
+@pytest.fixture(scope="module")
+def beside(place, tmp_path_factory) -> Path:
+    """A folder with a table of one measured effect and a model whose card has ratios."""
+    folder, first = tmp_path_factory.mktemp("beside"), VARIANTS[0]
+    (folder / "measured.tsv").write_text(
         f"chrom\tpos\tref\talt\tvalue\nchr1\t{first.pos}\t{first.ref}\t{first.alt}\t0.7\n"
     )
-    shutil.copytree(place / "models", tmp_path / "models")
-    card = tmp_path / "models/sum/card.json"
+    shutil.copytree(place / "models", folder / "models")
+    card = folder / "models/sum/card.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"likelihood_ratios": entry()}))
+    return folder
+
+
+def test_facts_stand_in_the_file_and_change_no_call(place, beside, tmp_path, capsys):
     plain, told = tmp_path / "plain.json", tmp_path / "told.json"
-    assert triage(place, plain) == triage(place, told, *facts_of(tmp_path, measured))
+    assert triage(place, plain) == triage(place, told, *facts_of(beside))
     before, after = (json.loads(path.read_text()) for path in (plain, told))
     facts = {*EVIDENCE_FACTS, *RATIO_FACTS}
     assert [{k: v for k, v in row.items() if k not in facts} for row in after["results"]] == (
@@ -287,8 +292,60 @@ def test_facts_stand_in_the_file_and_change_no_call(place, tmp_path, capsys):
     assert error.count("ALTs have a likelihood ratio") == 1
 
 
-def facts_of(folder, measured):
-    return ["--models", folder / "models", "--evidence", measured, "--likelihood-ratios"]
+def facts_of(folder: Path) -> list[object]:
+    evidence = "--evidence", folder / "measured.tsv"
+    return ["--models", folder / "models", *evidence, "--likelihood-ratios"]
+
+
+def test_the_service_puts_the_same_beside_its_rows(place, beside, tmp_path):
+    assert triage(place, tmp_path / "told.json", *facts_of(beside)) == 4
+    told = json.loads((tmp_path / "told.json").read_text())
+    expected = {row["id"]: row for row in told["results"]}
+    settings = Settings(
+        models=beside / "models", reference=place / "g.fa", evidence=beside / "measured.tsv",
+        threads=1, device="cpu",
+    )  # fmt: skip
+    given = [
+        VariantBody(contig=v.contig, pos=v.pos, ref=v.ref, alt=v.alt, id=f"v{number}")
+        for number, v in enumerate(PLACED)
+    ]
+    with (
+        TestClient(create_app(settings)) as http,
+        Client("http://varsigma.test", http=http) as client,
+    ):
+        plain = client.triage(given)
+        asked = client.triage(given, likelihood_ratios=True)
+    said = asked.model_dump(mode="json", exclude_unset=True)
+    for result in said["results"]:
+        row = expected[result["id"]]
+        for name in EVIDENCE_FACTS:
+            assert result[name] == row[name]
+        for name in RATIO_FACTS:
+            assert (result[name] is None) == (row[name] is None)
+            assert result[name] is None or result[name] == pytest.approx(row[name], rel=1e-6)
+    assert said["results"][0]["measured_value"] == 0.7
+    assert any(result["likelihood_ratio"] for result in said["results"])
+    for name in ("evidence", "likelihood_ratios"):
+        assert said["provenance"][name] == told["provenance"][name]
+    # Ratios are there where they are asked for, and no call hangs on them.
+    facts = {*EVIDENCE_FACTS, *RATIO_FACTS}
+    for one, other in zip(
+        plain.model_dump(exclude_unset=True)["results"],
+        asked.model_dump(exclude_unset=True)["results"],
+        strict=True,
+    ):
+        assert other.keys() - one.keys() == set(RATIO_FACTS)
+        assert {k: v for k, v in one.items() if k not in facts} == {
+            k: v for k, v in other.items() if k not in facts
+        }
+
+
+def test_a_service_does_not_start_with_a_table_that_has_a_bad_row(place, tmp_path):
+    table = tmp_path / "measured.tsv"
+    table.write_text("chrom\tpos\tref\talt\tvalue\nchr1\tx\tA\tC\t0.1\n")
+    settings = Settings(models=place / "models", reference=place / "g.fa", evidence=table)
+    with pytest.raises(InputFileError, match=r"line 2 of measured.tsv: pos is 'x'"):
+        create_app(settings)
 
 
 def test_facts_that_are_not_there_stop_the_start(place, tmp_path, capsys):
@@ -333,6 +390,8 @@ def test_pairs_get_numbers_and_no_call(client):
         ({"error_rate": 1.0}, 422, "error_rate"),
         ({"threshold": -0.1}, 422, "threshold"),
         ({"compare": 1}, 422, "compare"),
+        ({"likelihood_ratios": True}, 422, "the card of sum has no likelihood ratios"),
+        ({"likelihood_ratios": 1}, 422, "likelihood_ratios"),
         ({"errorrate": 0.1}, 422, "errorrate"),
         ({"model": "none"}, 404, "no model 'none'"),
         ({"strands": 3}, 422, "strands"),
@@ -358,5 +417,6 @@ def test_the_client_asks_for_it(client):
     given = body(error_rate=0.3, target="HepG2", threshold=0.05)
     for one in given["variants"]:
         one["id"] = "mine"
-    assert found.model_dump(mode="json") == client.post("/v1/triage", json=given).json()
+    answer = client.post("/v1/triage", json=given).json()
+    assert found.model_dump(mode="json", exclude_unset=True) == answer
     assert pairs.results[0].tier is Tier.UNKNOWN

@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from service.mixture import Mixture, crps
-from training.card_drawings import COVERAGE, INTERVALS, PIT, SIGNS
 from training.datasets.cagi5 import ELEMENTS
 from training.evaluation.agreement import position_counts
 from training.evaluation.drawings import COVERAGE, INTERVALS, PIT, SIGNS
