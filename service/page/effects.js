@@ -94,8 +94,8 @@ export function effectsOf(result, { target, options }) {
   const drawn = targets.map(([name, n], place) => ({ name, numbers: n, series: place, calibrated: n.calibrated }));
   return h(
     "section",
-    { "aria-labelledby": "effects-title" },
-    h("h3", { id: "effects-title" }, "Effect in each cell type"),
+    {},
+    h("h3", {}, "Effect in each cell type"),
     table("Effect in each cell type", "log2(RNA/DNA), alt minus ref", columns, rows),
     plot(drawn, options, "Intervals of the effect in each cell type; the table above has the numbers"),
     h(
@@ -141,8 +141,8 @@ function doubt(targets) {
   ];
   return h(
     "section",
-    { "aria-labelledby": "doubt-title", class: "doubt" },
-    h("h3", { id: "doubt-title" }, "Parts of the doubt"),
+    { class: "doubt" },
+    h("h3", {}, "Parts of the doubt"),
     table("Parts of the doubt", "Standard deviations, log2(RNA/DNA)", columns, rows),
     h(
       "p",

@@ -48,7 +48,7 @@ export async function showMap(place, names, { model, target, span, options, sign
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Saturation map" });
   const told = h("p", { class: "status" }, `Scoring the ${count(3 * span)} single-base changes around it`);
   const body = h("div", {}, told, bar);
-  put(place, h("h3", { id: "map-title" }, `Saturation map on ${target}`), body);
+  put(place, h("h3", {}, `Saturation map on ${target}`), body);
   try {
     const map = await around(names, { model, target, span }, {
       signal,

@@ -150,8 +150,8 @@ async function answer(text, signal) {
     put(byId("variant-result"), head, h("p", { class: "error" }, `No score: ${scored.reason} (${scored.status}).`));
     return;
   }
-  const mapped = h("section", { "aria-labelledby": "map-title" });
-  const compared = h("section", { "aria-labelledby": "compare-title" });
+  const mapped = h("section");
+  const compared = h("section");
   put(
     byId("variant-result"),
     head,
@@ -194,7 +194,7 @@ function heading(names, scored, { model, target, span }) {
 
 /** The same variant under every served model, side by side. */
 async function compare(place, names, { model, target, result, signal }) {
-  const title = h("h3", { id: "compare-title" }, "Models compared");
+  const title = h("h3", {}, "Models compared");
   if (page.models.length < 2) {
     put(place, title, h("p", {}, `This server has one model, ${model}.`));
     return;

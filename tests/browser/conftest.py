@@ -36,6 +36,7 @@ def browser() -> Iterator[Any]:
     if path is None:
         pytest.skip("no Chromium on this machine; CHROMIUM names one")
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    sync_api.expect.set_options(timeout=PATIENCE_MS)
     with sync_api.sync_playwright() as play:
         opened = play.chromium.launch(executable_path=path, args=arguments)
         yield opened
