@@ -75,12 +75,7 @@ function tellFacts() {
   byId("served").textContent = reference === null ? "no reference" : `${fit(reference)}, ${assembly ?? "assembly not stated"}`;
   byId("version").textContent = `varsigma ${version}.`;
   byId("of-assembly").textContent = assembly ? ` Positions are those of ${assembly}.` : "";
-  if (reference === null) {
-    put(
-      byId("variant-trouble"),
-      h("p", { class: "notice" }, "This server has no reference sequence loaded, so variants cannot be looked up here. Who runs it starts it with --reference FASTA. Pairs of sequences can be scored through the interface for programs."),
-    );
-  }
+  byId("no-reference").hidden = reference !== null;
 }
 
 /** Switch off what cannot work, having said why. */

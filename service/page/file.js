@@ -117,7 +117,7 @@ async function submit() {
     put(byId("job"));
     say(wasAborted(error) ? "The upload was stopped; nothing was kept of it." : "");
     if (wasAborted(error)) return;
-    if (error instanceof Problem && [400, 413, 422].includes(error.status)) fieldError(error.message);
+    if (error instanceof Problem && [400, 413, 422].includes(error.status)) fieldError(fit(error.message));
     else trouble(error, submit);
   }
 }

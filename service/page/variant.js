@@ -88,7 +88,7 @@ export async function showVariant(query) {
     if (wasAborted(error)) return;
     say("");
     if (error instanceof Problem && error.status === 422 && error.detail?.field === "q") {
-      fieldError(error.message);
+      fieldError(fit(error.message));
       byId("variant").focus();
     } else trouble(error);
   }
