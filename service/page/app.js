@@ -24,11 +24,15 @@ function explain(error, again) {
     byId("key-form").hidden = false;
     setFieldError(byId("key"), byId("key-error"), error.message);
     byId("key").focus();
+    return h("p", { class: "error" }, "The server asks for an API key: see above.");
   }
   return h("div", { class: "error" }, h("p", {}, fit(message)), again ? h("button", { type: "button", onclick: again }, "Try again") : null);
 }
 
+let shown = null;
+
 function route() {
+  shown = location.search;
   const query = new URLSearchParams(location.search);
   const isFile = query.has("job") || query.get("view") === "file";
   byId("variant-view").hidden = isFile;
@@ -65,6 +69,7 @@ async function load() {
     }
   } catch (error) {
     put(byId("trouble"), explain(error, load));
+    if (error.isOfKey) put(byId("trouble")); // it stands at the field
   }
   enable();
   if (page.facts) await route();
@@ -111,7 +116,9 @@ document.addEventListener("click", (event) => {
   byId("main").focus();
   scrollTo(0, 0);
 });
-addEventListener("popstate", route);
+addEventListener("popstate", () => {
+  if (location.search !== shown) route(); // else it is a place on the same view
+});
 startVariant(page);
 startFile(page);
 route();

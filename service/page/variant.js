@@ -161,6 +161,8 @@ async function answer(text, signal) {
     compared,
     provenance(result.provenance),
   );
+  // Whoever opened it from a cell that is gone now goes on here.
+  if (document.activeElement === document.body) head.querySelector("h2").focus();
   say(`${changeName(names)} is scored: ${callOf(result.triaged, target).tier_name} on ${target}.`);
   const onOpen = (variant) => page.go({ ...queryOf(variant), model, target });
   await showMap(mapped, names, {
@@ -186,7 +188,7 @@ function heading(names, scored, { model, target, span }) {
   return h(
     "div",
     { class: "names" },
-    h("h2", {}, allele(names.identifier, 120)),
+    h("h2", { tabindex: -1 }, allele(names.identifier, 120)),
     h("dl", {}, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
     h("p", {}, h("a", { href: `?${query}` }, "Link to this result")),
   );

@@ -87,7 +87,7 @@ def test_a_file_is_scored_sorted_filtered_and_downloaded(tab):
     page.get_by_label("Status", exact=True).select_option("not")
     expect(page.get_by_text("10 of 26 rows")).to_be_visible()
     page.get_by_role("button", name="Show all").click()
-    page.get_by_label("Cell type").select_option("WTC11 (not calibrated)")
+    page.locator("#by-target").select_option(label="WTC11 (not calibrated)")
     expect(
         page.get_by_text("Results on WTC11, 90 % intervals of the true effect, not calibrated")
     ).to_be_visible()

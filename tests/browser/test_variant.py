@@ -297,4 +297,6 @@ def test_the_keyboard_alone_leads_through_a_query(tab):
     page.keyboard.press("ArrowUp")
     expect(page.locator(".map .cursor").first).to_be_visible()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=2)).to_have_text("GRCh37:chr17:31463:G:C")
+    heading = page.get_by_role("heading", level=2)
+    expect(heading).to_have_text("GRCh37:chr17:31463:G:C")
+    expect(heading).to_be_focused()
