@@ -90,8 +90,8 @@ function worded(status, said, wait) {
   switch (status) {
     case 401:
       return key.get()
-        ? "The server does not know this API key. Type another one above; nothing else is lost."
-        : "This server asks for an API key. Type it above; nothing else is lost.";
+        ? "The server does not know this API key. Type another one; nothing else is lost."
+        : "This server asks for an API key. Type it here; nothing else is lost.";
     case 429:
       return `This key has asked for as much as it may in this minute. ${when} (${said})`;
     case 503:
