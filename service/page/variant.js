@@ -49,8 +49,8 @@ const modelNamed = (name) => page.models.find((one) => one.name === name);
 function queryOf(variant) {
   const query = { variant };
   if (page.facts.assembly) query.assembly = page.facts.assembly;
-  query.model = byId("model").value;
-  query.target = byId("target").value;
+  // Where the models are not known yet, the address is looked at again when they are.
+  for (const name of ["model", "target"]) if (byId(name).value) query[name] = byId(name).value;
   if (Number(byId("span").value) !== SPAN) query.span = byId("span").value;
   return query;
 }

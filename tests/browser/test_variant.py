@@ -90,6 +90,19 @@ def test_every_spelling_leads_to_the_one_name(small, text):
     expect(page.get_by_role("heading", level=2)).to_have_text("GRCh37:chr17:31463:G:T")
 
 
+def test_whoever_is_faster_than_the_server_loses_nothing(small):
+    # Enter before the models were known asked for a model without a name.
+    waiting = []
+    small.page.route("**/v1/models", lambda route: waiting.append(route))
+    page = small.open()
+    page.get_by_label("Variant", exact=True).fill(SNV)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**variant=**")
+    waiting[0].continue_()
+    small.whole()
+    expect(page.get_by_role("heading", level=2)).to_have_text("GRCh37:chr17:31463:G:T")
+
+
 @pytest.mark.parametrize("text", ["chr17:31463:A:T", "<img src=x onerror=alert(1)>", "rs\u202e12"])
 def test_a_bad_spelling_says_at_the_field_what_is_wrong_and_keeps_it(small, text):
     small.allowed = {422}
