@@ -26,10 +26,10 @@ BIN := $(DEV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow test-browser test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz check-jobs load-http overload-http bench-game fuzz-http data train evaluate calibrate validate docs wheel check-no-torch docker-lint docker-steps clean
+.PHONY: help demo serve test test-slow test-browser test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz check-jobs load-http overload-http bench-game bench-report bench-saturation fuzz-http data train evaluate calibrate validate docs wheel check-no-torch docker-lint docker-steps clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- use ---------------------------------------------------------------------------------------
 
@@ -106,6 +106,12 @@ overload-http: $(DEV_READY) ## ten times the load that can be scored: deadlines,
 
 bench-game: $(DEV_READY) ## one GAME request of a whole library beside raw ONNX Runtime
 	$(BIN)/python -m tests.bench_game --model $(MODEL)
+
+bench-report: $(DEV_READY) ## the page of a triaged list of 200 variants: seconds and size
+	$(BIN)/python -m tests.bench_report --model $(MODEL)
+
+bench-saturation: $(DEV_READY) ## a map of 1,000 positions in six passes beside raw ONNX Runtime
+	$(BIN)/python -m tests.bench_saturation --model $(MODEL)
 
 fuzz-http: $(DEV_READY) ## hostile requests to the whole service (BODIES=100000)
 	$(BIN)/python -m tests.fuzz_http --bodies $(BODIES)

@@ -30,10 +30,13 @@ def shortened(allele: str) -> str:
     return allele if len(allele) <= 14 else f"{allele[:4]}..{len(allele)} bases"
 
 
-def interval(numbers: tuple[float | None, float | None, float | None]) -> str:
-    """Return effect [lower, upper], or nothing where the ALT was not scored."""
+def interval(numbers: tuple[float | None, float | None, float | None], calibrated: str) -> str:
+    """Return effect [lower, upper], marked if uncalibrated; nothing where there is no score."""
     effect, lower, upper = numbers
-    return "" if effect is None else f"{effect:+.2f} [{lower:+.2f}, {upper:+.2f}]"
+    if effect is None:
+        return ""
+    mark = "" if calibrated == "true" else " *"
+    return f"{effect:+.2f} [{lower:+.2f}, {upper:+.2f}]{mark}"
 
 
 def rows(vcf: pysam.VariantFile, prefixes: list[str]) -> Iterator[list[str]]:
@@ -51,7 +54,8 @@ def rows(vcf: pysam.VariantFile, prefixes: list[str]) -> Iterator[list[str]]:
             for prefix in prefixes:
                 fields = (f"{prefix}_{name}" for name in ("EFFECT", "LOWER", "UPPER"))
                 effect, lower, upper = (info[field][index] for field in fields)
-                cells.append(interval((effect, lower, upper)))
+                calibrated = info[f"{prefix}_CALIBRATED"][index]
+                cells.append(interval((effect, lower, upper), calibrated))
             yield cells
 
 
@@ -66,12 +70,13 @@ def main() -> None:
         for column in ("id", "position", "ref > alt", "status", "novel as"):
             table.add_column(column, no_wrap=True, min_width=4)
         for name in names.values():
-            table.add_column(name, no_wrap=True, justify="right")
+            table.add_column(name, no_wrap=True)
         for cells in rows(vcf, list(names)):
             # Brackets of intervals and breakends are text, not colours.
             table.add_row(*(cell.replace("[", r"\[") for cell in cells))
     console.print(table)
     console.print(r"effect of alt against ref, log2(RNA/DNA) \[lower, upper]; research use only")
+    console.print("*: not calibrated, no measured effects of such changes stand behind it")
     console.print("novel as: in what the sequence is unlike what the model learnt from")
 
 

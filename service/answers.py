@@ -73,8 +73,9 @@ def score_outcomes(scores: Scores, targets: Sequence[str]) -> Iterator[Outcome]:
     """Yield the outcome of each input."""
     rows = numbers(scores.effects).tolist()
     novel = zip(scores.novelty.tolist(), scores.novel_as.tolist(), strict=True)
-    for status, form, (p, aspect), row in zip(
-        scores.status, scores.normalised, novel, rows, strict=True
+    flags = scores.is_calibrated.tolist()
+    for status, form, (p, aspect), row, known in zip(
+        scores.status, scores.normalised, novel, rows, flags, strict=True
     ):
         if status is not Status.OK:
             yield Outcome(status, status.reason, None, None)
@@ -86,7 +87,7 @@ def score_outcomes(scores: Scores, targets: Sequence[str]) -> Iterator[Outcome]:
             }
             for target, values in zip(targets, row, strict=True)
         }
-        for block, calibrated in zip(blocks.values(), scores.calibrated, strict=True):
+        for block, calibrated in zip(blocks.values(), known, strict=True):
             block["calibrated"] = calibrated
         yield Outcome(
             status,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StrictFloat, StrictInt, StrictStr, field_validator, model_validator
 
-from service.entries import Entry, read_entry
+from service.entries import Entry, has_passes, read_entry
 from service.errors import ModelContractError
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -112,7 +112,7 @@ class Background(Entry):
 
     def applies_to(self, strands: int, shifts: tuple[int, ...]) -> bool:
         """Say whether effects scored with these passes are what the variants were scored with."""
-        return strands == self.strands and set(shifts) == set(self.shifts)
+        return has_passes(self, strands, shifts)
 
     def ranks(self, effect: Floats, targets: Sequence[str]) -> "Ranks":
         """Rank effects among those of the random variants.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt
 from scipy.special import expit
 
-from service.entries import Entry, read_entry
+from service.entries import Entry, FittedEntry, read_entry
 from service.errors import ModelContractError
 from service.mixture import Floats, Mixture
 
@@ -43,21 +43,23 @@ Levels: TypeAlias = Annotated[
 class Shape(Entry):
     """How the distribution of the true effect follows from a model's numbers; log2 units.
 
-    With e the effect and s its epistemic SD:
-    weight = expit(intercept + by_effect log(|e| + effect_floor) + by_spread log(s + spread_floor)),
-    component k is normal with mean slope_k e and SD sd_k (s + spread_floor)^sd_by_spread.
+    With u = effect + by_occlusion o, o what hiding the surroundings does, and s the epistemic SD:
+    weight = expit(intercept + by_effect log(|u| + effect_floor) + by_spread log(s + spread_floor)),
+    component k is normal with mean slope_k u and SD sd_k (s + spread_floor)^sd_by_spread.
     Without members to disagree (s is NaN) the terms of s are left out.
 
     Attributes:
-      small_slope: mean of the first component per unit of predicted effect.
+      by_occlusion: u per unit of o. Where hiding the bases around a variant lowers the activity, a
+        change of one of them is expected to, whatever the model makes of that one change.
+      small_slope: mean of the first component per unit of u.
       large_slope: of the second.
       small_sd: SD of the first component.
       large_sd: of the second.
       intercept: of the weight of the second component, as a log-odds.
-      by_effect: change of that per unit of log|effect|.
+      by_effect: change of that per unit of log|u|.
       by_spread: change of that per unit of log epistemic SD.
       sd_by_spread: exponent of the epistemic SD in the SDs.
-      effect_floor: added to |effect| before its logarithm.
+      effect_floor: added to |u| before its logarithm.
       spread_floor: added to the epistemic SD before its logarithm.
     """
 
@@ -71,20 +73,26 @@ class Shape(Entry):
     sd_by_spread: Finite
     effect_floor: Positive
     spread_floor: Positive
+    by_occlusion: Scale = 0.0
 
-    def distribution(self, effect: Floats, epistemic: Floats) -> Mixture:
-        """Distribution of the true effect; both arguments (...), the same shape."""
+    def location(self, effect: Floats, occlusion: Floats) -> Floats:
+        """u, (...) as both arguments; occlusion is not read where nothing is owed to it."""
+        return effect + self.by_occlusion * occlusion if self.by_occlusion else effect
+
+    def distribution(self, effect: Floats, epistemic: Floats, occlusion: Floats) -> Mixture:
+        """Distribution of the true effect; all arguments (...), the same shape."""
+        u = self.location(effect, occlusion)
         spread = np.where(np.isnan(epistemic), 0.0, np.log(epistemic + self.spread_floor))
-        odds = self.intercept + self.by_effect * np.log(np.abs(effect) + self.effect_floor)
+        odds = self.intercept + self.by_effect * np.log(np.abs(u) + self.effect_floor)
         factor = np.exp(self.sd_by_spread * spread)
         return Mixture(
             expit(odds + self.by_spread * spread),
-            np.stack([self.small_slope * effect, self.large_slope * effect]),
+            np.stack([self.small_slope * u, self.large_slope * u]),
             np.stack([self.small_sd * factor, self.large_sd * factor]),
         )
 
 
-class Calibration(Entry):
+class Calibration(FittedEntry, Entry):
     """What was fitted, for what, and on what.
 
     Attributes:
@@ -102,6 +110,7 @@ class Calibration(Entry):
       targets: names of the targets whose effects were compared with measured ones.
       strands: of the passes that were scored.
       shifts: of the passes that were scored.
+      occlude: bases hidden on either side of a variant for its occlusion; 0 where none is made.
       variants: kind of the variants that were measured.
       method: how it was fitted.
       data: which measurements it was fitted to.
@@ -121,6 +130,7 @@ class Calibration(Entry):
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     strands: Literal[1, 2]
     shifts: Annotated[tuple[StrictInt, ...], Field(min_length=1)]
+    occlude: Annotated[StrictInt, Field(ge=0, le=50)] = 0
     variants: str
     method: str
     data: str
@@ -155,13 +165,6 @@ class Calibration(Entry):
                 f"calibration.targets: {', '.join(sorted(unknown))} is no target of the model"
             )
         return calibration
-
-    def applies_to(
-        self, targets: Sequence[str], strands: int, shifts: tuple[int, ...]
-    ) -> tuple[bool, ...]:
-        """Say for each target whether effects scored with these passes are what was fitted."""
-        has_passes = strands == self.strands and set(shifts) == set(self.shifts)
-        return tuple(has_passes and target in self.targets for target in targets)
 
     def applied(self, targets: Sequence[str], applies: Sequence[bool]) -> "Applied":
         """Bring it to the T targets of a model, for those that it applies to."""

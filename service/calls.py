@@ -39,7 +39,8 @@ from service.schemas import (
     VariantBody,
 )
 from service.scoring import Predictions
-from service.triage_list import TriageOptions
+from service.triage_facts import ratios_of, with_evidence, with_likelihood_ratios
+from service.triage_list import TriageList, TriageOptions
 from service.triage_schemas import TriageRequest
 
 # A long call is cut up: this many items, or positions, are cut, run and written at a time, so many
@@ -125,17 +126,33 @@ async def score(engine: Engine, request: ScoreRequest, deadline: float | None = 
 async def triage(engine: Engine, request: TriageRequest, deadline: float | None = None) -> bytes:
     """Score all items of a request, triage them as one list, return a `TriageResponse`'s JSON.
 
+    What was measured stands beside each row where the service has a table of it.
+
     Raises:
-      ServiceError: like `score`; and the model has no such target.
+      ServiceError: like `score`; and the model has no such target, or no likelihood ratios where
+        they are asked for.
     """
     asked = _scoring(engine, request)
     settings = engine.settings
     _check_items(engine, asked, "choose among them, or triage a file with `varsigma triage`")
     options = request.triage_options(error_rate=settings.error_rate, threshold=settings.threshold)
     chosen_targets(asked.setup.scorer, options)
+    if request.likelihood_ratios:
+        ratios_of(asked.setup.scorer.model)
     with asked.setup.batcher.admitted(asked.n_sequences, deadline):
         predicted = await _predicted(engine, asked, deadline)
-        return await engine.offload(_triaged, predicted, options)
+
+        def answer() -> bytes:
+            found = _triaged(predicted, options)
+            if engine.evidence:
+                with _own_files():
+                    found = with_evidence(found, engine.evidence)
+            if request.likelihood_ratios:
+                scorer = asked.setup.scorer
+                found = with_likelihood_ratios(found, scorer.model, scorer.options)
+            return triage_answer(found)
+
+        return await engine.offload(answer)
 
 
 async def _predicted(engine: Engine, asked: _Asked, deadline: float | None) -> _Predicted:
@@ -212,7 +229,7 @@ async def saturation(
     setup, region = await _region(engine, request)
     with engine.long_place():
         work = functools.partial(_map, engine, setup, deadline)
-        async with aclosing(_in_order(work, region.parts(_PART))) as parts:
+        async with aclosing(_in_order(work, _parts(setup, region))) as parts:
             maps = [found async for found in parts]
 
     def answer() -> bytes:
@@ -247,7 +264,7 @@ async def saturation_lines(
 
     with engine.long_place():
         yield _region_head(setup, region) + b"\n"
-        async with aclosing(_told(line, region.parts(_PART))) as parts:
+        async with aclosing(_told(line, _parts(setup, region))) as parts:
             async for part in parts:
                 yield part
 
@@ -328,7 +345,7 @@ def _answer_alike(requests: Sequence[_Predicted]) -> list[bytes]:
     ]
 
 
-def _triaged(predicted: _Predicted, options: TriageOptions) -> bytes:
+def _triaged(predicted: _Predicted, options: TriageOptions) -> TriageList:
     asked = predicted.asked
     setup, scorer = asked.setup, asked.setup.scorer
     scores = scorer.combine(predicted.windows, predicted.found, has_place=asked.has_place)
@@ -337,7 +354,7 @@ def _triaged(predicted: _Predicted, options: TriageOptions) -> bytes:
         for item, status in zip(asked.items, scores.status, strict=True)
     ]
     provenance = setup.variants_provenance if asked.has_place else setup.pairs_provenance
-    return triage_answer(ranked(given, scores, scorer, options, provenance=provenance))
+    return ranked(given, scores, scorer, options, provenance=provenance)
 
 
 def _lines(predicted: _Predicted, first: int) -> bytes:
@@ -387,6 +404,11 @@ async def _region(engine: Engine, request: SaturationRequest) -> tuple[Setup, Re
     where = request.contig, request.start - 1, request.end
     with _own_files():
         return setup, await engine.offload(read_region, reference, *where)
+
+
+def _parts(setup: Setup, region: Region) -> Iterator[Region]:
+    """Cut a region up. With shifts, positions of a part share windows: longer parts share more."""
+    return region.parts(_PART * len(setup.scorer.options.shifts))
 
 
 def _region_head(setup: Setup, region: Region) -> bytes:

@@ -1,4 +1,4 @@
-"""The command line: `varsigma score | plan | score-shard | merge | triage | variant | models ...`.
+"""The command line: `varsigma score | plan | score-shard | merge | triage | saturate | ...`.
 
 Every failure is one line on standard error.
 """
@@ -25,9 +25,10 @@ from service.errors import ModelNotFoundError, ValidationError
 from service.job import IndexKind
 from service.markers import Marker
 from service.options import read_settings
-from service.orders import Order, check_file, followed, only_model
+from service.orders import Order, check_file, followed, only_model, stated_reference
 from service.output import output_format
 from service.registry import Registry
+from service.saturate_command import saturate
 from service.schemas import ModelSummary
 from service.settings import Settings
 from service.summary import EXIT_ERROR
@@ -45,26 +46,16 @@ app = typer.Typer(
 
 
 @app.command()
+@opt.including(opt.HOW, after="ray")
+@opt.including(opt.WHERE, after="model")
 def score(
     context: typer.Context,
     vcf: opt.Vcf,
     *,
     output: opt.Output,
     model: opt.Model = None,
-    models: opt.Models = None,
-    reference: opt.Reference = None,
-    assembly: opt.Assembly = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
     workers: opt.Workers = None,
     ray: opt.Ray = None,
-    strands: opt.Strands = None,
-    shifts: opt.Shifts = None,
-    anchorings: opt.Anchorings = None,
-    fast: opt.Fast = False,
-    coverage: opt.Coverage = None,
-    batch_size: opt.BatchSize = None,
-    mismatch_share: opt.MismatchShare = None,
     shard_bytes: opt.ShardBytes = None,
     style: opt.Style = None,
     index: opt.Index = None,
@@ -86,24 +77,14 @@ def score(
 
 
 @app.command()
+@opt.including(opt.HOW, after="threads")
+@opt.including(opt.WHERE, after="model")
 def plan(
     context: typer.Context,
     vcf: opt.Vcf,
     *,
     output: opt.Output,
     model: opt.Model = None,
-    models: opt.Models = None,
-    reference: opt.Reference = None,
-    assembly: opt.Assembly = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
-    strands: opt.Strands = None,
-    shifts: opt.Shifts = None,
-    anchorings: opt.Anchorings = None,
-    fast: opt.Fast = False,
-    coverage: opt.Coverage = None,
-    batch_size: opt.BatchSize = None,
-    mismatch_share: opt.MismatchShare = None,
     shard_bytes: opt.ShardBytes = None,
     style: opt.Style = None,
     index: opt.Index = None,
@@ -163,14 +144,12 @@ def _order(
     summary: Path | None = None,
 ) -> Order:
     chosen = output_format(output, style)
-    if settings.reference is None:
-        raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
     return Order(
         vcf=vcf,
         output=output,
         style=chosen,
         settings=settings,
-        reference=settings.reference,
+        reference=stated_reference(settings),
         model=only_model(settings),
         index=index,
         rejects=rejects,
@@ -179,6 +158,7 @@ def _order(
 
 
 app.command()(triage)
+app.command()(saturate)
 
 
 @app.command("models")
@@ -214,17 +194,13 @@ app.command()(variant)
 
 
 @app.command()
+@opt.including(opt.WHERE, after="model")
 def serve(
     context: typer.Context,
     *,
     model: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help=f"{opt.described('model')}; repeatable")
     ] = None,
-    models: opt.Models = None,
-    reference: opt.Reference = None,
-    assembly: opt.Assembly = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
     workers: opt.Workers = None,
     strands: opt.Strands = None,
     shifts: opt.Shifts = None,
@@ -260,6 +236,7 @@ def serve(
     mismatch_share: opt.MismatchShare = None,
     error_rate: opt.ErrorRate = None,
     threshold: opt.Threshold = None,
+    evidence: opt.Evidence = None,
 ) -> None:
     """Answer HTTP requests; see /docs for the interface."""
     from service import fleet, server  # noqa: PLC0415  (score and models start faster without)

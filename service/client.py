@@ -52,6 +52,7 @@ from service.schemas import (
     VariantBody,
 )
 from service.triage_schemas import TriageResponse
+from service.variant_schemas import VariantNames
 from service.variants import Variant
 
 __all__ = [
@@ -188,6 +189,10 @@ class Client(_Caller):
         """Do the same, a run of positions after the other."""
         with self._lines(*calls.saturation_lines(contig, start, end, options)) as lines:
             yield lines
+
+    def variants(self, spelling: str) -> VariantNames:
+        """Ask what one variant, in any common spelling, is called, and how to score it."""
+        return self._call(calls.variants(spelling))
 
     def models(self) -> ModelList:
         """List the served models and the limits of a request."""
@@ -344,6 +349,10 @@ class AsyncClient(_Caller):
         """Do the same, a run of positions after the other."""
         async with self._lines(*calls.saturation_lines(contig, start, end, options)) as lines:
             yield lines
+
+    async def variants(self, spelling: str) -> VariantNames:
+        """Ask what one variant, in any common spelling, is called, and how to score it."""
+        return await self._call(calls.variants(spelling))
 
     async def models(self) -> ModelList:
         """List the served models and the limits of a request."""

@@ -22,6 +22,7 @@ from service.windows import (
     Pass,
     change_windows,
     check_variant,
+    hide,
     normalised,
     pair_windows,
     variant_index,
@@ -43,7 +44,8 @@ class Group:
 
     Attributes:
       rows: (n,) places of the variants in the list that was cut.
-      index: (n, Q, 2) places of their windows in `Windows.sequences`; axis 2 is ref, alt.
+      index: (n, Q, 2) places of their windows in `Windows.sequences`; axis 2 is ref, alt. Or
+        (n, Q, 3): and the occluded window.
     """
 
     rows: _Rows
@@ -101,6 +103,8 @@ def cut_variants(
     width: int,
     passes: tuple[Pass, ...],
     anchorings: tuple[Anchoring, ...],
+    *,
+    occlude: int = 0,
 ) -> Windows:
     """Check variants and cut their windows.
 
@@ -110,11 +114,12 @@ def cut_variants(
       width: W, bases in a window.
       passes: P strands and shifts.
       anchorings: K of them, for changes of length.
+      occlude: bases on either side of a change that a third window hides; 0 for no such window.
 
     Returns:
       Q is P for a change that keeps the length, else P x K, in the order of `change_windows`.
     """
-    return _Cutter(reference, variants, width, passes, anchorings).windows()
+    return _Cutter(reference, variants, width, passes, anchorings, occlude=occlude).windows()
 
 
 class _Cutter:
@@ -127,15 +132,22 @@ class _Cutter:
         width: int,
         passes: tuple[Pass, ...],
         anchorings: tuple[Anchoring, ...],
+        *,
+        occlude: int,
     ) -> None:
         self._reference = reference
         self._variants = variants
         self._width = width
         self._passes = passes
         self._anchorings = anchorings
+        self._occlude = occlude
         self._status = [Status.OK] * len(variants)
         self._forms = [NOT_NORMALISED] * len(variants)
         self._sequences = _Sequences(width)
+
+    @property
+    def _n_kinds(self) -> int:
+        return 3 if self._occlude else 2
 
     def windows(self) -> Windows:
         """Cut them all."""
@@ -167,12 +179,14 @@ class _Cutter:
                 self._status[row] = change
                 continue
             self._forms[row] = normalised(change)
-            windows = change_windows(change, self._width, self._passes, self._anchorings)
+            windows = change_windows(
+                change, self._width, self._passes, self._anchorings, occlude=self._occlude
+            )
             kept, places = by_ways.setdefault(len(windows), ([], []))
             kept.append(row)
             places.append([self._sequences.place(window) for pair in windows for window in pair])
         return [
-            Group(np.array(kept), np.array(places).reshape(-1, n_ways, 2))
+            Group(np.array(kept), np.array(places).reshape(-1, n_ways, self._n_kinds))
             for n_ways, (kept, places) in by_ways.items()
         ]
 
@@ -189,20 +203,30 @@ class _Cutter:
         for row in rows.tolist():
             variant = self._variants[row]
             self._forms[row] = f"{variant.pos}:{variant.ref.upper()}:{variant.alt.upper()}"
-        sites, site = np.unique(starts, return_inverse=True)
         every = sliding_window_view(codes, self._width)
         alleles = alts.astype(np.uint8)[:, None]
-        index = np.empty((len(rows), len(self._passes), 2), np.intp)
-        for number, way in enumerate(self._passes):
-            place = variant_index(self._width, way)
-            before = self._width - 1 - place if way.reverse else place
-            ref_windows = every[sites - origin - before]
-            if way.reverse:
+        sites, site = np.unique(starts, return_inverse=True)
+        index = np.empty((len(rows), len(self._passes), self._n_kinds), np.intp)
+        for reverse in (False, True):
+            ways = [number for number, way in enumerate(self._passes) if way.reverse is reverse]
+            places = [variant_index(self._width, self._passes[number]) for number in ways]
+            before = np.array([self._width - 1 - one if reverse else one for one in places], int)
+            # The ALTs of a site share their REF window, and a shift of the window around one site
+            # is the window around another: each is there once.
+            firsts, first = np.unique(sites[:, None] - origin - before, return_inverse=True)
+            first = first.reshape(len(sites), len(ways))
+            ref_windows = every[firsts]
+            if reverse:
                 ref_windows = reverse_complement(ref_windows)
-            alt_windows = ref_windows[site]
-            alt_windows[:, [place]] = reverse_complement(alleles) if way.reverse else alleles
-            index[:, number, 0] = self._sequences.add(ref_windows) + site
-            index[:, number, 1] = self._sequences.add(alt_windows) + np.arange(len(rows))
+            index[:, ways, 0] = self._sequences.add(ref_windows) + first[site]
+            for column, (number, place) in enumerate(zip(ways, places, strict=True)):
+                of_site = ref_windows[first[:, column]]
+                alt_windows = of_site[site]
+                alt_windows[:, [place]] = reverse_complement(alleles) if reverse else alleles
+                index[:, number, 1] = self._sequences.add(alt_windows) + np.arange(len(rows))
+                if self._occlude:
+                    hide(of_site, place, place + 1, self._occlude)
+                    index[:, number, 2] = self._sequences.add(of_site) + site
         # An ALT equal to its REF is the same sequence, and its effect exactly zero.
         same = refs == alts
         index[same, :, 1] = index[same, :, 0]

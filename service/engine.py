@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, TypeVarTuple
 from service.answers import score_head
 from service.batcher import Batcher, Lane, Observer
 from service.errors import ModelNotFoundError, OverloadedError, ValidationError
+from service.evidence import Evidence
 from service.gathering import Gatherer
 from service.reference import Reference
 from service.registry import Model, Registry
@@ -78,6 +79,7 @@ class Engine:
       models: served models by name, the default one first.
       batchers: what runs each of them.
       reference: the genome, None where only sequences can be scored.
+      evidence: measured effects that stand beside the rows of a triage; None without a table.
       defaults: scoring options of a request that names none.
       observers: told after every run of a model, in the thread that ran it.
       is_draining: the service is shutting down and should get no more requests.
@@ -103,6 +105,7 @@ class Engine:
         )
         if self.reference is not None:
             _ = self.reference.sha256  # reads the whole file: now, not while a request waits
+        self.evidence = settings.evidence and Evidence.open(settings.evidence, self.reference)
         self.models: dict[str, Model] = {
             # One thread inside an operator: see `Batcher`.
             name: registry.load(name, settings.device, threads=1, gpu=gpu)

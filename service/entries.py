@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +15,42 @@ class Entry(BaseModel):
     """What a card may hold under one key; nothing in it is unknown, and nothing changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OfPasses(Protocol):
+    """What was made of effects that were scored with some passes."""
+
+    @property
+    def strands(self) -> int:
+        """1 or 2."""
+
+    @property
+    def shifts(self) -> tuple[int, ...]:
+        """Of the window, in any order."""
+
+
+class _Fitted(OfPasses, Protocol):
+    @property
+    def targets(self) -> Collection[str]: ...
+
+
+def has_passes(entry: OfPasses, strands: int, shifts: tuple[int, ...]) -> bool:
+    """Say whether effects scored with these passes are what an entry was made of."""
+    return strands == entry.strands and set(shifts) == set(entry.shifts)
+
+
+class FittedEntry:
+    """Mixed into an entry that was fitted to effects on some targets.
+
+    It has no fields: theirs keep the order in which a card writes them.
+    """
+
+    def applies_to(
+        self: _Fitted, targets: Sequence[str], strands: int, shifts: tuple[int, ...]
+    ) -> tuple[bool, ...]:
+        """Say for each target whether effects scored with these passes are what was fitted."""
+        is_same = has_passes(self, strands, shifts)
+        return tuple(is_same and target in self.targets for target in targets)
 
 
 _Kind = TypeVar("_Kind", bound=Entry)

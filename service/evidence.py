@@ -15,14 +15,15 @@ from service.errors import InputFileError, ValidationError
 from service.measured import Measurement, read_measurements
 from service.placement import Nearby, justify
 from service.reference import Reference
-from service.sequence import decode
+from service.sequence import UNKNOWN, decode
 from service.variants import Edit, Variant, trim
 
 DEFAULT_WITHIN: Final = 10
 """Bases on either side in which a measurement counts as near."""
 
 MISMATCH_SHARE: Final = 0.1
-"""Rows that may differ from the reference; constructs carry other alleles, but rarely."""
+"""Rows that may differ, of those whose REF the reference knows; constructs carry other alleles, but
+rarely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,10 @@ class Evidence:
     Attributes:
       n_measured: rows that have a value.
       n_missing: rows whose value is missing; they are no evidence of anything.
-      described: these counts, and the table's name and SHA-256 where it is a file: provenance.
-      n_mismatched: measured rows whose REF is not the reference's, because the assayed sequence
+      n_compared: measured rows whose REF has bases, all of which the reference knows.
+      n_mismatched: those of them whose REF is not the reference's, because the assayed sequence
         carried another allele there: near a variant, but never the measurement of one.
+      described: these counts, and the table's name and SHA-256 where it is a file: provenance.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class Evidence:
         self._assembly = None if reference is None else reference.assembly
         self._exact: dict[_Key, list[Measurement]] = defaultdict(list)
         by_contig: dict[str, list[tuple[int, int, Measurement]]] = defaultdict(list)
-        self.n_measured = self.n_missing = 0
+        self.n_measured = self.n_missing = self.n_compared = 0
         mismatched: list[Measurement] = []
         for row in rows:
             if row.value is None:
@@ -101,19 +103,23 @@ class Evidence:
                 continue
             self.n_measured += 1
             variant = Variant(row.contig, row.pos, row.ref, row.alt)
-            if self._found(variant) not in {None, row.ref}:
-                mismatched.append(row)
+            known = self._found(variant)
+            self.n_compared += bool(known)
             key = self._key(variant)
-            self._exact[key].append(row)
+            if known in {None, row.ref}:
+                self._exact[key].append(row)
+            else:
+                mismatched.append(row)
             by_contig[key[0]].append((*_touched(key[1]), row))
         self.n_mismatched = len(mismatched)
         self.described: dict[str, str | int] = {
             "measured": self.n_measured,
             "missing": self.n_missing,
+            "compared": self.n_compared,
             "mismatched": self.n_mismatched,
         }
-        if self.n_mismatched > mismatch_share * self.n_measured:
-            raise _wrong_genome(mismatched, self.n_measured, reference)
+        if self.n_mismatched > mismatch_share * self.n_compared:
+            raise _wrong_genome(mismatched, self.n_compared, reference)
         self._contigs = {name: _sorted(found) for name, found in by_contig.items()}
         for same in self._exact.values():
             same.sort(key=_by_strength)
@@ -136,7 +142,8 @@ class Evidence:
           reference: the genome of the variants. With it, each REF is compared, and an indel in a
             repeat is found wherever the table places it; without it, only where both are aligned
             alike.
-          mismatch_share: largest share of measured rows whose REF may differ from the reference.
+          mismatch_share: largest share of rows whose REF may differ from the reference, of those
+            that lie where it is known.
 
         Raises:
           InputFileError: the file cannot be read, lacks a column, or a line is no measurement, or
@@ -190,7 +197,8 @@ class Evidence:
 
         An indel that the reference knows has its justified form, where that says which bases go.
         """
-        name = canonical_name(variant.contig, self._assembly)
+        known = None if self._reference is None else self._reference.resolve(variant.contig)
+        name = known or canonical_name(variant.contig, self._assembly)
         edit, ref = trim(variant), variant.ref.upper()
         deleted = ref[edit.start - variant.start : edit.end - variant.start]
         if bool(deleted) != bool(edit.inserted) and self._found(variant) == ref:
@@ -202,7 +210,7 @@ class Evidence:
         return name, edit, deleted
 
     def _found(self, variant: Variant) -> str | None:
-        """The reference's bases at REF; None where it does not know them."""
+        """The reference's bases at REF; None where it does not know each of them."""
         if self._reference is None:
             return None
         contig = self._reference.resolve(variant.contig)
@@ -210,7 +218,8 @@ class Evidence:
             return None
         if not variant.ref:
             return ""
-        return decode(self._reference.codes(contig, variant.start, variant.end))
+        codes = self._reference.codes(contig, variant.start, variant.end)
+        return None if (codes == UNKNOWN).any() else decode(codes)
 
 
 def _by_strength(row: Measurement) -> tuple[float, int, int]:
@@ -229,14 +238,15 @@ def _sorted(found: list[tuple[int, int, Measurement]]) -> _Contig:
 
 
 def _wrong_genome(
-    rows: list[Measurement], n_measured: int, reference: Reference | None
+    rows: list[Measurement], n_compared: int, reference: Reference | None
 ) -> InputFileError:
     first = rows[0]
     assert reference is not None  # something was compared
     assembly = f", which is {reference.assembly}" if reference.assembly else ""
     return InputFileError(
-        f"{len(rows):,} of {n_measured:,} measured rows have another REF than {reference.name}"
+        f"{len(rows):,} of {n_compared:,} measured rows in known sequence have another REF than"
+        f" {reference.name}"
         f"{assembly}, the first in line {first.line}: {first.ref} at {first.contig}:{first.pos};"
         " give a table in the coordinates of the reference's assembly",
-        detail={"line": first.line, "mismatched": len(rows), "measured": n_measured},
+        detail={"line": first.line, "mismatched": len(rows), "compared": n_compared},
     )

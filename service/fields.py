@@ -49,7 +49,7 @@ EFFECT_FIELDS = (
     EffectField("lower", "Lower end of the {interval} interval of the true effect", is_scaled=True),
     EffectField("upper", "Upper end of the {interval} interval of the true effect", is_scaled=True),
     EffectField(
-        "p_sign", "Probability that the true effect has the sign of effect", is_scaled=True
+        "p_sign", "Probability that the true effect has the sign of expected", is_scaled=True
     ),
     EffectField(
         "repeat_sd",
@@ -77,6 +77,11 @@ EFFECT_FIELDS = (
         is_scaled=True,
     ),
     EffectField(
+        "occlusion",
+        "What hiding the variant and bases around it does, occluded minus the mean of ref and alt,"
+        " log2(RNA/DNA)",
+    ),
+    EffectField(
         "quantile",
         "Rank of effect among random single-base changes of the same model, signed, in (-1, 1): its"
         " sign times the share of them that are smaller in size",
@@ -84,6 +89,11 @@ EFFECT_FIELDS = (
 )
 VARIANT_COLUMNS = ("status", "normalised", "novelty", "novel_as")
 """What is said of a variant once, whatever the targets."""
+CALIBRATED = "calibrated"
+CALIBRATED_MEANING = (
+    "Whether measured effects of such changes set the numbers of this target: false for indels and"
+    " changes of several bases, whose numbers are computed alike, unchecked"
+)
 NOVELTY_MEANING = (
     "p-value of the sequence of the alleles: how often one of the kind that the model learnt from"
     " is as unusual"
@@ -91,14 +101,21 @@ NOVELTY_MEANING = (
 NOVEL_AS_MEANING = f"In what that sequence is unusual, where its novelty is below {LEVEL:g}"
 
 
-def variant_texts(scores: Scores) -> list[tuple[bytes, bytes, bytes, bytes]]:
-    """Return the `VARIANT_COLUMNS` of each of N variants; novelty has 6 significant digits."""
+def variant_texts(scores: Scores) -> list[tuple[bytes, ...]]:
+    """Return what stands before the numbers of each of N variants.
+
+    These are the `VARIANT_COLUMNS`, of which novelty has 6 significant digits, and then for each of
+    the T targets whether its numbers are calibrated: true, false, or `.` without a score.
+    """
+    is_ok = np.array([status is Status.OK for status in scores.status], bool)[:, None]
+    flags = np.where(scores.is_calibrated, b"true", b"false")
     return list(
         zip(
             [STATUS_TEXT[status] for status in scores.status],
             [form.encode() for form in scores.normalised],
             [b"%.6g" % p if p == p else _MISSING for p in scores.novelty.tolist()],  # noqa: PLR0124
             np.char.encode(scores.novel_as, "ascii").tolist(),
+            *np.where(is_ok, flags, _MISSING).T.tolist(),
             strict=True,
         )
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, StrictFloat, StrictInt, StrictStr, field_validator, model_validator
 
 from service.calibration import Finite, Positive, Scale
-from service.entries import Entry, read_entry
+from service.entries import Entry, FittedEntry, read_entry
 from service.errors import ModelContractError
 from service.mixture import Floats
 
@@ -57,7 +57,7 @@ class LeftOut(Entry):
         return self
 
 
-class LikelihoodRatios(Entry):
+class LikelihoodRatios(FittedEntry, Entry):
     """The table, what it holds for, and what it was fitted to.
 
     Attributes:
@@ -157,13 +157,6 @@ class LikelihoodRatios(Entry):
                 f"{KEY}.targets: {', '.join(unknown)} is no target of the model"
             )
         return table
-
-    def applies_to(
-        self, targets: Sequence[str], strands: int, shifts: tuple[int, ...]
-    ) -> tuple[bool, ...]:
-        """Say for each target whether effects scored with these passes are what was fitted."""
-        has_passes = strands == self.strands and set(shifts) == set(self.shifts)
-        return tuple(has_passes and target in self.targets for target in targets)
 
     def ratios(
         self,

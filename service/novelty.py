@@ -25,8 +25,9 @@ from service.sequence import Codes
 
 LEVEL = 0.01
 """p below which a window is called novel."""
-# Share of the variance of a measure between inserts that is chance of sampling. With it, inserts of
-# the validation fold cut to the 114, 144 or 171 bases of other assays are novel as often as whole.
+# Share of the variance of a measure between inserts that is chance of sampling. Chosen so that
+# inserts that are cut to the lengths of other assays are novel about as often as whole ones, which
+# `varsigma-train novelty` counts.
 _CHANCE = 0.3
 
 _Share = Annotated[StrictFloat, Field(gt=0, le=1)]

@@ -1,7 +1,10 @@
 """Options of the command line; help and default of those that are settings are in `Settings`."""
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
@@ -38,6 +41,7 @@ BatchSize = Annotated[int | None, typer.Option(metavar="N", help=described("batc
 MismatchShare = Annotated[float | None, typer.Option(metavar="P", help=described("mismatch_share"))]
 ErrorRate = Annotated[float | None, typer.Option(metavar="P", help=described("error_rate"))]
 Threshold = Annotated[float | None, typer.Option(metavar="LOG2", help=described("threshold"))]
+Evidence = Annotated[Path | None, typer.Option(metavar="TABLE", help=described("evidence"))]
 MaxTriage = Annotated[int | None, typer.Option(metavar="N", help=described("max_triage"))]
 Host = Annotated[str | None, typer.Option(metavar="ADDRESS", help=described("host"))]
 Port = Annotated[int | None, typer.Option(metavar="N", help=described("port"))]
@@ -80,6 +84,12 @@ JobWorkers = Annotated[int | None, typer.Option(metavar="N", help=described("job
 KeepJobs = Annotated[float | None, typer.Option(metavar="HOURS", help=described("keep_jobs"))]
 
 
+Region = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONTIG:START-END", help="1-based, both ends included: chr17:31,000-31,199"
+    ),
+]
 Vcf = Annotated[
     str,
     typer.Argument(metavar="IN", help="VCF to score, plain, gzip, bgzip or BCF; - for stdin"),
@@ -119,7 +129,62 @@ Folder = Annotated[
     Path, typer.Argument(metavar="OUT.varsigma", help="work folder that `varsigma plan` made")
 ]
 
+WHERE: Final = {
+    "models": Models,
+    "reference": Reference,
+    "assembly": Assembly,
+    "device": Device,
+    "threads": Threads,
+}
+"""Options of every command that scores on a genome."""
+HOW: Final = {
+    "strands": Strands,
+    "shifts": Shifts,
+    "anchorings": Anchorings,
+    "fast": Fast,
+    "coverage": Coverage,
+    "batch_size": BatchSize,
+    "mismatch_share": MismatchShare,
+}
+"""Options of every command that scores a file."""
+
+_Command: TypeAlias = Callable[..., None]
 _ONE_PASS = {"strands": 1, "shifts": "0", "anchorings": "left"}
+
+
+def including(options: Mapping[str, Any], *, after: str) -> Callable[[_Command], _Command]:
+    """Give a command further options, which it finds among the parameters of its context.
+
+    Args:
+      options: their types by name, without a value where they are not given.
+      after: name of the parameter behind which `--help` lists them.
+    """
+
+    def extended(command: _Command) -> _Command:
+        signature = inspect.signature(command)
+        parameters: list[inspect.Parameter] = []
+        for own in signature.parameters.values():
+            parameters.append(own)
+            if own.name == after:
+                parameters += [
+                    inspect.Parameter(
+                        name,
+                        inspect.Parameter.KEYWORD_ONLY,
+                        default=False if kind is Fast else None,
+                        annotation=kind,
+                    )
+                    for name, kind in options.items()
+                ]
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:  # noqa: ANN401  (whatever typer has read)
+            command(**{name: given[name] for name in signature.parameters})
+
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = command.__annotations__ | dict(options)
+        return run
+
+    return extended
 
 
 def read_settings(**options: object) -> Settings:
@@ -129,7 +194,7 @@ def read_settings(**options: object) -> Settings:
     """
     stated = {name: value for name, value in options.items() if name in Settings.model_fields}
     if options.get("fast"):
-        if any(stated[name] is not None for name in _ONE_PASS):
+        if any(stated.get(name) is not None for name in _ONE_PASS):
             raise ValidationError(
                 "--fast is --strands 1 --shifts 0 --anchorings left; leave these three out"
             )

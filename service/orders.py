@@ -11,7 +11,10 @@ from service.errors import ValidationError
 from service.job import IndexKind, Job
 from service.output import OutputFormat
 from service.parquet import require_pyarrow
+from service.reference import Reference
 from service.registry import Registry
+from service.scoring import Scorer
+from service.session import usable_cores
 from service.settings import Settings
 from service.source import STANDARD
 from service.stream import is_standard_output
@@ -120,6 +123,33 @@ class Order:
             rejects=self.rejects.absolute() if self.rejects else None,
             index=self.index,
         )
+
+
+def stated_reference(settings: Settings) -> Path:
+    """Return the FASTA of the genome.
+
+    Raises:
+      ValidationError: nobody named one.
+    """
+    if settings.reference is None:
+        raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
+    return settings.reference
+
+
+def open_scorer(settings: Settings, threads: int | None = None) -> Scorer:
+    """Load the one model and open the reference of a run that is over in one go.
+
+    Args:
+      settings: all of them.
+      threads: inside one operator on the CPU; None for what the settings say, or all cores.
+
+    Raises:
+      ServiceError: one of them is not named, or cannot be opened.
+    """
+    threads = threads or settings.threads or usable_cores()
+    model = Registry(settings.models).load(only_model(settings), settings.device, threads)
+    reference = Reference.open(stated_reference(settings), settings.assembly)
+    return Scorer(model, reference, settings.scoring_options())
 
 
 def only_model(settings: Settings) -> str:

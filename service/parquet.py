@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.errors import ValidationError
 from service.fields import MISSING
-from service.tables import FIXED_COLUMNS, number_columns
+from service.tables import FIXED_COLUMNS, flag_columns, number_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,9 +37,9 @@ def require_pyarrow() -> None:
 def write_parquet(path: Path, shards: Iterable[bytes], provenance: Mapping[str, Any]) -> None:
     """Write the rows of a TSV as one Parquet file with a row group for each shard.
 
-    Numbers are float64, pos is int64 and alt_index int32, all others are text. A malformed record
-    keeps its row; a POS that is no integer is null there. The provenance stands in the metadata of
-    the schema as JSON, under the key `varsigma`.
+    Numbers are float64, `calibrated` is Boolean, pos is int64 and alt_index int32, all others are
+    text. A malformed record keeps its row; a POS that is no integer is null there. The provenance
+    stands in the metadata of the schema as JSON, under the key `varsigma`.
 
     Args:
       path: of the file.
@@ -58,6 +58,7 @@ def write_parquet(path: Path, shards: Iterable[bytes], provenance: Mapping[str, 
         "alt_index": pa.int32(),
         "novelty": pa.float64(),
     }
+    types |= dict.fromkeys(flag_columns(provenance["targets"]), pa.bool_())
     types |= dict.fromkeys(number_columns(provenance["targets"]), pa.float64())
     metadata = {METADATA_KEY: json.dumps(dict(provenance)).encode()}
     schema = pa.schema(list(types.items()), metadata=metadata)

@@ -18,16 +18,14 @@ from service.fields import EFFECT_FIELDS, numbers
 from service.mixture import Mixture
 from service.novelty import ORDINARY
 from service.scoring import Scorer, Scores
-from service.sequence import BASES, UNKNOWN
 from service.tables import MALFORMED
 from service.triage import TIERS, Triage, triage
 from service.triage_list import Call, Given, Row, TriageList, TriageOptions
-from service.variants import Variant, trim
+from service.variants import Variant, is_single, trim
 from service.windows import Pass, variant_index
 
 NOT_SINGLE = "the calibration was fitted on single-base changes, and this is none"
 _NAMES = tuple(one.name for one in EFFECT_FIELDS)
-_LETTERS = frozenset(BASES[:UNKNOWN])
 
 
 def chosen_targets(scorer: Scorer, options: TriageOptions) -> tuple[str, ...]:
@@ -186,17 +184,6 @@ class _Scored:
 
 def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def is_single(form: str) -> bool:
-    """Say whether a normal form `pos:ref:alt` is that of a single-base change.
-
-    >>> [is_single(form) for form in ("7:A:G", "7:A:A", "7:A:N", "7:AC:A", ".")]
-    [True, False, False, False, False]
-    """
-    _, _, alleles = form.partition(":")
-    ref, _, alt = alleles.partition(":")
-    return ref != alt and ref in _LETTERS and alt in _LETTERS
 
 
 def _no_calls(scorer: Scorer, target: str, calibrated: Sequence[bool]) -> str | None:

@@ -1,6 +1,8 @@
 """A region of the genome -> the effect of every single-base change in it."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Self, TypeVar
 
@@ -11,11 +13,13 @@ from service.effects import Floats
 from service.errors import ValidationError
 from service.novelty import ORDINARY
 from service.reference import Reference
-from service.scoring import Scores
+from service.scoring import Predictions, Scorer, Scores
 from service.sequence import BASES, UNKNOWN, Codes, decode
 from service.variants import Variant
 
 ALTS = BASES[:UNKNOWN]
+
+_REGION = re.compile(r"(?P<contig>\S+):(?P<start>[\d,]+)-(?P<end>[\d,]+)", re.ASCII)
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
@@ -92,6 +96,35 @@ class Map:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
+def parse_region(text: str) -> tuple[str, int, int]:
+    """Read a region as samtools writes it: 1-based, both ends included, commas allowed.
+
+    Returns:
+      Contig, and start and end, **0-based**, the end exclusive.
+
+    Raises:
+      ValidationError: it is no such region.
+
+    >>> parse_region("chr17:7,676,100-7,677,099")
+    ('chr17', 7676099, 7677099)
+    """
+    found = _REGION.fullmatch(text.strip())
+    start, end = (
+        (int(found[name].replace(",", "") or 0) for name in ("start", "end")) if found else (0, 0)
+    )
+    if found is None or start < 1:
+        raise ValidationError(
+            f"{text!r} is no region; write CONTIG:START-END, 1-based, both ends included, such as"
+            " chr17:7,676,100-7,677,099",
+            detail={"field": "region"},
+        )
+    if end < start:
+        raise ValidationError(
+            f"the region {text} ends before it starts; swap the two", detail={"field": "region"}
+        )
+    return found["contig"], start - 1, end
+
+
 def read_region(reference: Reference, contig: str, start: int, end: int) -> Region:
     """Look a region up.
 
@@ -113,6 +146,45 @@ def read_region(reference: Reference, contig: str, start: int, end: int) -> Regi
             detail={"field": "start"},
         )
     return Region(name, start, reference.codes(name, start, end))
+
+
+def score_region(
+    region: Region, scorer: Scorer, on_done: Callable[[int], None] = lambda _: None, runs: int = 1
+) -> Scores:
+    """Score `region.variants()`, all of them at once.
+
+    Every window runs once: the three changes of a position share that of the reference, and with
+    shifts the positions share theirs. So it is all in memory, some kilobytes for each position.
+
+    Args:
+      region: known sequence.
+      scorer: model, reference and options.
+      on_done: called with the changes that are done by then, 0 first, after each run of the model;
+        a change of which some windows are done counts in part.
+      runs: of the model at once. With one thread inside an operator, one run on each core is the
+        fastest way on a CPU, also where other processes take a part of it.
+    """
+    windows = scorer.cut(region.variants())
+    n_changes, n_sequences = len(windows.status), len(windows.sequences)
+    on_done(0)
+    if not n_sequences:
+        return scorer.combine(windows, scorer.predict(windows))
+    size = scorer.options.batch_size
+    outputs = []
+    with ThreadPoolExecutor(runs) as pool:
+        tasks = [
+            pool.submit(scorer.model.run, windows.sequences[first : first + size])
+            for first in range(0, n_sequences, size)
+        ]
+        try:
+            for number, task in enumerate(tasks, 1):
+                outputs.append(task.result())
+                on_done(n_changes * min(number * size, n_sequences) // n_sequences)
+        except BaseException:  # an interrupt too: what has not begun never will
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    mu, sigma = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+    return scorer.combine(windows, Predictions(mu, sigma))
 
 
 def effect_map(region: Region, scores: Scores) -> Map:

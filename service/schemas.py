@@ -16,9 +16,10 @@ from service.variants import MAX_POS, Variant
 
 _MAX_SHIFTS = 9
 _CALIBRATED = (
-    "Whether measured effects of single-base variants set expected, sd, lower, upper, p_sign and"
-    " what a repeat would measure; never for sequence pairs, nor with other strands or shifts than"
-    " in the card's calibration"
+    "Whether measured effects of such changes set expected, sd, lower, upper, p_sign and what a"
+    " repeat would measure: of single-base changes, on the targets and with the strands and shifts"
+    " of the card's calibration. False for indels and changes of several bases, whose numbers are"
+    " computed alike, unchecked, and for sequence pairs"
 )
 _NO_NOVELTY = "null where there is no score, or the model's card has no such entry"
 
@@ -139,6 +140,7 @@ class TargetEffect(BaseModel):
     epistemic: Annotated[float | None, _described("epistemic")]
     representation: Annotated[float | None, _described("representation")]
     aleatoric: Annotated[float | None, _described("aleatoric")]
+    occlusion: Annotated[float | None, _described("occlusion")]
     quantile: Annotated[float | None, _described("quantile")]
     calibrated: Annotated[bool, Field(description=_CALIBRATED)]
 
@@ -174,9 +176,12 @@ class ScoreResponse(BaseModel):
     """One outcome per input, in order, and what made them."""
 
     provenance: dict[str, Any]
-    calibrated: Annotated[bool, Field(description="Whether they do for any target")]
+    calibrated: Annotated[
+        bool, Field(description="Whether they do for any target, of single-base changes")
+    ]
     calibrated_targets: Annotated[
-        list[str], Field(description="Targets whose widths measured variant effects set")
+        list[str],
+        Field(description="Targets whose widths measured effects set, of single-base changes"),
     ]
     results: list[ScoredItem]
 

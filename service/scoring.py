@@ -1,7 +1,7 @@
 """variants -> windows -> base codes -> mu, sigma -> effect distributions: the pipeline itself."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import compress
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from service.novelty import NAMES, ORDINARY
 from service.reference import Reference
 from service.registry import CONTRACT_VERSION, Model
 from service.session import CUDA, RUNTIME_VERSION
-from service.variants import Variant
+from service.variants import Variant, is_single
 from service.windows import Anchoring, make_passes, variant_index
 
 USE = "research use only"
@@ -72,7 +72,8 @@ class Scores:
     Attributes:
       status: N statuses.
       effects: (N, T) distributions; NaN where the status is not OK.
-      calibrated: T answers: whether measured variant effects set the widths of this target.
+      calibrated: T answers: whether measured effects of single-base changes set the widths of this
+        target; of each input, `is_calibrated`.
       normalised: N normal forms `pos:ref:alt`, pos 1-based, left-aligned and parsimonious; `.`
         where the status is not OK, and for pairs.
       novelty: (N,) share of training inserts at least as unusual as the windows, in (0, 1]; NaN
@@ -86,6 +87,26 @@ class Scores:
     normalised: list[str]
     novelty: Doubles
     novel_as: NDArray[np.str_]
+
+    def on(self, places: Sequence[int]) -> "Scores":
+        """Return the same of some of the targets, by their places among the T."""
+        chosen = list(places)
+        effects = (getattr(self.effects, field.name)[:, chosen] for field in fields(Effects))
+        calibrated = tuple(self.calibrated[place] for place in chosen)
+        return replace(self, effects=Effects(*effects), calibrated=calibrated)
+
+    @property
+    def is_calibrated(self) -> NDArray[np.bool_]:
+        """(N, T) whether measured effects of changes of this kind stand behind the widths.
+
+        The calibration was fitted on single-base changes: indels and changes of several bases have
+        the numbers that it gives, unchecked, and are not calibrated.
+        """
+        if not any(self.calibrated):
+            return np.zeros((len(self.status), len(self.calibrated)), bool)
+        single = np.fromiter(map(is_single, self.normalised), bool, len(self.normalised))
+        holds: NDArray[np.bool_] = single[:, None] & np.array(self.calibrated, bool)
+        return holds
 
     @classmethod
     def joined(cls, parts: Sequence["Scores"]) -> "Scores":
@@ -123,7 +144,10 @@ class Scorer:
       options: passes, coverage and batch size.
       calibrated: T answers: whether the model's calibration holds for variants scored with these
         options on this target. It was fitted on single-base changes of a genome: widths of longer
-        ones are computed alike, unchecked; pairs of sequences are never calibrated.
+        ones are computed alike, unchecked, and flagged (`Scores.is_calibrated`); pairs of sequences
+        are never calibrated.
+      occlude: bases hidden on either side of a variant in a further window, which the calibration
+        asks for; 0 for no such window.
       is_ranked: whether effects of variants get their quantile among random ones: the model's
         background was scored with the passes of these options. Pairs never do: they may be short
         and lie between N, or differ in everything.
@@ -134,8 +158,16 @@ class Scorer:
         model: Model,
         reference: Reference | None = None,
         options: ScoringOptions | None = None,
+        *,
+        occlude: int | None = None,
     ) -> None:
         """Fit the passes to the model's window.
+
+        Args:
+          model: the model.
+          reference: the genome, None where only pairs are scored.
+          options: passes, coverage and batch size.
+          occlude: bases to hide on either side of a variant, whatever the calibration asks for.
 
         Raises:
           ValidationError: a shift moves the variant out of the window.
@@ -157,6 +189,10 @@ class Scorer:
             and reference is not None
             and model.background.applies_to(self.options.strands, self.options.shifts)
         )
+        if occlude is None:
+            asks = model.calibration is not None and any(self.calibrated)
+            occlude = model.calibration.occlude if model.calibration and asks else 0
+        self.occlude = occlude
         for way in self._passes:
             variant_index(model.info.window, way)
 
@@ -188,6 +224,7 @@ class Scorer:
             self.model.info.window,
             self._passes,
             self.options.anchorings,
+            occlude=self.occlude,
         )
 
     def cut_pairs(self, pairs: Sequence[tuple[str, str]]) -> Windows:
@@ -240,8 +277,9 @@ class Scorer:
             rows = group.rows[usable]
             effects.put(rows, part)
             if each is not None:
-                n_passes, n_ways = len(self._passes), index.shape[1]
-                found = each.of_variants(index.reshape(len(rows), n_passes, 2 * n_ways // n_passes))
+                # What is hidden is no sequence that could be unusual.
+                alleles = index[:, :, :2].reshape(len(rows), len(self._passes), -1)
+                found = each.of_variants(alleles)
                 novelty[rows], novel_as[rows] = found.p, found.novel_as()
         if self.model.background and self.is_ranked and has_place:
             effects.quantile[:] = self.model.background.ranks(effects.effect, targets).quantile
@@ -261,7 +299,8 @@ class Scorer:
         effect = np.where(scores.calibrated, scores.effects.effect, np.nan)
         if self.model.calibration is None:
             return Mixture.normal(effect, effect)
-        return self.model.calibration.shape.distribution(effect, scores.effects.epistemic)
+        shape, effects = self.model.calibration.shape, scores.effects
+        return shape.distribution(effect, effects.epistemic, effects.occlusion)
 
     def provenance(self, scores: Scores | None = None) -> dict[str, Any]:
         """Return what is needed to get scores again, as JSON types; by default, of variants."""

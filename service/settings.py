@@ -130,6 +130,11 @@ class Settings(BaseSettings):
     threshold: float = Field(
         0.1, ge=0, allow_inf_nan=False, description="smallest effect that matters, in log2 units"
     )
+    evidence: Path | None = Field(
+        None,
+        description="table of measured effects, TSV with chrom, pos, ref, alt and value: what was"
+        " measured of each change of a triage, or next to it, stands beside it",
+    )
     max_triage: int = Field(10_000, ge=1, description="most ALTs of a file that is triaged")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")

@@ -13,6 +13,7 @@ from service.novelty import LEVEL
 from service.session import CUDA
 from service.tables import MALFORMED
 from service.tally import EXAMPLES, Tally
+from service.texts import fit
 
 EXIT_OK = 0
 EXIT_ERROR = 1
@@ -50,7 +51,7 @@ class Summary:
             return "intervals NOT calibrated"
         others = [name for name in self.provenance["targets"] if name not in calibrated]
         rest = f", NOT for {', '.join(others)}" if others else ""
-        return f"intervals calibrated for {', '.join(calibrated)}{rest}"
+        return f"intervals of single-base changes calibrated for {', '.join(calibrated)}{rest}"
 
     @property
     def exit_code(self) -> int:
@@ -160,4 +161,4 @@ class Summary:
                 soft_wrap=True,
             )
         for warning in self.warnings(mismatch_share):
-            console.print(f"warning: {escape(warning)}", style="yellow", soft_wrap=True)
+            console.print(f"warning: {escape(fit(warning))}", style="yellow", soft_wrap=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.fields import (
+    CALIBRATED,
     EFFECT_FIELDS,
     MISSING,
     VARIANT_COLUMNS,
@@ -23,10 +24,16 @@ _N_COPIED = len(COPIED_COLUMNS)
 _MISSING = MISSING.encode()
 # contig, pos, id and ref in one; alt, alt_index; what is said once
 _BEFORE = b"\t".join([b"%b", b"%b", b"%d", *[b"%b"] * len(VARIANT_COLUMNS)])
+_FLAG = b"\t%b"
+
+
+def flag_columns(targets: Sequence[str]) -> list[str]:
+    """Return the names of the T columns that say what is calibrated, after the fixed columns."""
+    return [f"{target}_{CALIBRATED}" for target in targets]
 
 
 def number_columns(targets: Sequence[str]) -> list[str]:
-    """Return the names of the T x F columns of numbers, which follow the fixed columns."""
+    """Return the names of the T x F columns of numbers, which come last."""
     return [f"{target}_{field.name}" for target in targets for field in EFFECT_FIELDS]
 
 
@@ -44,8 +51,9 @@ class TsvEncoder:
     def __init__(self, targets: Sequence[str], *, provenance: Mapping[str, Any]) -> None:
         """Name the columns."""
         self._provenance = provenance
-        self._columns = number_columns(targets)
-        self._rows = RowTemplates([b"\t"] * len(self._columns), before=_BEFORE, after=b"\n")
+        heads = [b"\t"] * len(number_columns(targets))
+        self._columns = [*flag_columns(targets), *number_columns(targets)]
+        self._rows = RowTemplates(heads, before=_BEFORE + _FLAG * len(targets), after=b"\n")
 
     def header(self, header: Header, contigs: Mapping[str, int]) -> bytes:
         """Return the comments and the line of column names."""

@@ -26,6 +26,7 @@ from rich.progress import (
 from service.durable import write_file
 from service.errors import IncompleteError, ServiceError, ValidationError
 from service.summary import EXIT_ERROR, EXIT_INCOMPLETE, Summary
+from service.texts import fit
 
 _EXIT_INTERRUPTED = 130
 _WIDTH = 160
@@ -131,7 +132,8 @@ def listen(host: str, port: int) -> socket.socket:
 def explained(error: BaseException) -> tuple[str, int]:
     """Return the line, notes included, and the exit code for whatever ended a command."""
     message, code = _cause(error)
-    return "; ".join((" ".join(message.split()), *getattr(error, "__notes__", ()))), code
+    text = "; ".join((" ".join(message.split()), *getattr(error, "__notes__", ())))
+    return fit(text), code
 
 
 def _cause(error: BaseException) -> tuple[str, int]:

@@ -13,25 +13,23 @@ from rich.markup import escape
 from service import options as opt
 from service.durable import write_file
 from service.errors import ValidationError
-from service.evidence import DEFAULT_WITHIN, Evidence
-from service.job import Job
-from service.orders import check_file, followed, only_model
-from service.output import OutputFormat
-from service.registry import Registry
+from service.evidence import Evidence
+from service.orders import check_file, followed, open_scorer, stated_reference
 from service.report.libraries import require_libraries
 from service.report.maps import LIMIT, MAX_SPAN, SPAN, score_maps
 from service.scoring import Scorer
-from service.session import usable_cores
-from service.settings import Settings
 from service.source import STANDARD, Source
 from service.stream import Output, is_standard_output
 from service.terminal import Bar, console, finish, terminable
-from service.triage_facts import ratios_of, with_evidence, with_likelihood_ratios
+from service.texts import fit
+from service.triage_facts import ratios_of, remarks, with_evidence, with_likelihood_ratios
 from service.triage_file import read_list, triage_file
 from service.triage_list import TriageList, TriageOptions
 from service.triage_tables import ListFormat, encoded_list, list_format, show_list
 
 
+@opt.including(opt.HOW, after="threads")
+@opt.including(opt.WHERE, after="likelihood_ratios")
 def triage(
     context: typer.Context,
     vcf: opt.Vcf,
@@ -89,14 +87,7 @@ def triage(
             help=f"variants that get a map, from the first rank on [default: {LIMIT}]",
         ),
     ] = None,
-    evidence: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TABLE",
-            help="measured effects, TSV with chrom, pos, ref, alt and value: what was measured of"
-            f" each change, or of the nearest within {DEFAULT_WITHIN} bases, stands beside it",
-        ),
-    ] = None,
+    evidence: opt.Evidence = None,
     likelihood_ratios: Annotated[
         bool,
         typer.Option(
@@ -105,18 +96,6 @@ def triage(
             " the model's card has it",
         ),
     ] = False,
-    models: opt.Models = None,
-    reference: opt.Reference = None,
-    assembly: opt.Assembly = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
-    strands: opt.Strands = None,
-    shifts: opt.Shifts = None,
-    anchorings: opt.Anchorings = None,
-    fast: opt.Fast = False,
-    coverage: opt.Coverage = None,
-    batch_size: opt.BatchSize = None,
-    mismatch_share: opt.MismatchShare = None,
     summary: opt.Summary = None,
 ) -> None:
     """Rank the ALTs of a short VCF by how surely something can be said of them.
@@ -129,16 +108,15 @@ def triage(
     calibrated targets are ever called. Research use only.
     """
     settings = opt.read_settings(**context.params)
-    if settings.reference is None:
-        raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
+    genome = stated_reference(settings)
     kind = list_format(output, style)
     is_stream = is_standard_output(output)
     path, (report, summary) = _checked(
         vcf,
         output,
-        settings.reference,
+        genome,
         {"--report": report, "--summary": summary},
-        evidence,
+        settings.evidence,
         is_stream=is_stream,
     )
     if report is not None:
@@ -155,8 +133,8 @@ def triage(
     with terminable(), Source(vcf) as source:
         # The list first: it is read in a moment, while a model takes seconds to load.
         lines = read_list(source, settings.max_triage)
-        scorer = _job(settings, settings.reference).open()
-        measured = None if evidence is None else Evidence.open(evidence, scorer.reference)
+        scorer = open_scorer(settings)
+        measured = settings.evidence and Evidence.open(settings.evidence, scorer.reference)
         if likelihood_ratios:
             ratios_of(scorer.model)
         with Bar(shown) as bar:
@@ -168,7 +146,7 @@ def triage(
                 mismatch_share=settings.mismatch_share,
                 on_progress=bar.update,
             )
-        if measured is not None:
+        if measured:
             found = with_evidence(found, measured)
         if likelihood_ratios:
             found = with_likelihood_ratios(found, scorer.model, scorer.options)
@@ -191,8 +169,10 @@ def triage(
                 shown=shown,
             )
     show_list(found, shown, has_rows=not is_stream)
+    for line in remarks(found):
+        shown.print(escape(fit(line)), soft_wrap=True)
     if said is not None:
-        shown.print(escape(said), soft_wrap=True)
+        shown.print(escape(fit(said)), soft_wrap=True)
     finish(done, settings.mismatch_share, settings.device, summary)
 
 
@@ -253,8 +233,9 @@ def _checked(
         vcf: "the input",
         str(reference): "the reference",
         f"{reference}.fai": "the index of the reference",
-        str(evidence): "the measured effects",
     }
+    if evidence is not None:
+        taken[str(evidence)] = "the measured effects"
     if not is_stream:
         check_file("--output", path, taken)
         taken[str(path)] = "--output"
@@ -264,17 +245,3 @@ def _checked(
             check_file(option, other, taken)
             taken[str(other)] = option
     return path, list(found.values())
-
-
-def _job(settings: Settings, reference: Path) -> Job:
-    return Job(
-        models=Registry(settings.models).models_dir,
-        model=only_model(settings),
-        reference=reference,
-        assembly=settings.assembly,
-        device=settings.device,
-        threads=settings.threads or usable_cores(),
-        options=settings.scoring_options(),
-        style=OutputFormat.TSV,
-        mismatch_share=settings.mismatch_share,
-    )

@@ -13,11 +13,10 @@ import numpy as np
 from service.errors import ValidationError
 from service.evidence import DEFAULT_WITHIN, Evidence
 from service.likelihood import LikelihoodRatios
-from service.ranking import is_single
 from service.registry import Model
 from service.scoring import ScoringOptions
 from service.triage_list import Row, TriageList
-from service.variants import Variant
+from service.variants import Variant, is_single
 
 EVIDENCE_FACTS: Final = (
     "measured_is_exact",
@@ -29,6 +28,10 @@ EVIDENCE_FACTS: Final = (
     "measured_element",
     "measured_as",
 )
+_STATED: Final = {
+    "version", "effect", "none", "confidence", "targets", "strands", "shifts", "score_max",
+}  # fmt: skip
+"""What a list says of the table of ratios: what they are about, and of what there is none."""
 RATIO_FACTS: Final = ("likelihood_ratio", "likelihood_ratio_lower", "likelihood_ratio_upper")
 
 
@@ -89,8 +92,39 @@ def with_likelihood_ratios(found: TriageList, model: Model, options: ScoringOpti
         }
         for row in columns
     )
-    made = {"digest": model.likelihood_sha256, "version": table.version}
+    made = {"digest": model.likelihood_sha256, **table.model_dump(mode="json", include=_STATED)}
     return _with(replace(found, provenance={**found.provenance, "likelihood_ratios": made}), rows)
+
+
+def remarks(found: TriageList) -> Iterator[str]:
+    """Yield a line for each kind of facts: how many of the scored rows have them.
+
+    A table of another place, or of other names, says nothing: nobody should have to search all rows
+    to see it.
+    """
+    scored = [row.more for row in found.rows if row.call]
+    if evidence := found.provenance.get("evidence"):
+        n_exact, n_near = (
+            sum(facts["measured_is_exact"] is kind for facts in scored) for kind in (True, False)
+        )
+        yield (
+            f"{n_exact:,} of {len(scored):,} scored ALTs were measured themselves, of {n_near:,}"
+            f" others something within {evidence['within']:,} bases"
+        )
+    if table := found.provenance.get("likelihood_ratios"):
+        bounds = [
+            (facts["likelihood_ratio_lower"], facts["likelihood_ratio_upper"])
+            for facts in scored
+            if facts["likelihood_ratio"] is not None
+        ]
+        n_silent = sum(low <= 1 <= high for low, high in bounds)
+        yield (
+            f"{len(bounds):,} of {len(scored):,} scored ALTs have a likelihood ratio, {n_silent:,}"
+            " of them one that cannot be told from 1; it is about what an assay finds, not about"
+            f" disease, for single-base changes on {', '.join(table['targets'])} with strands"
+            f" {table['strands']} and shifts {','.join(map(str, table['shifts']))}, up to a size of"
+            f" {table['score_max']:.3g}"
+        )
 
 
 def ratios_of(model: Model) -> LikelihoodRatios:
@@ -101,8 +135,9 @@ def ratios_of(model: Model) -> LikelihoodRatios:
     """
     if model.likelihood_ratios is None:
         raise ValidationError(
-            f"the card of {model.info.name} has no likelihood ratios; leave --likelihood-ratios"
-            " out, or fit them with `varsigma-train likelihood`"
+            f"the card of {model.info.name} has no likelihood ratios; do not ask for them, or fit"
+            " them with `varsigma-train likelihood`",
+            detail={"field": "likelihood_ratios"},
         )
     return model.likelihood_ratios
 

@@ -4,11 +4,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from service.evidence import DEFAULT_WITHIN
 from service.schemas import ItemOutcome, ScoreRequest, TargetEffect
 from service.triage import Tier
 from service.triage_list import TriageOptions
 
 _UNKNOWN = "null where the calibration does not hold for this change"
+_UNSAID = "null where the card's table says nothing"
+_IF_RATIOS = "there where `likelihood_ratios` is asked for"
+_NEAR = "the numbers are of the nearest measured position"
+_IF_EVIDENCE = "there where the service has a table of measured effects"
 
 
 class TriageRequest(ScoreRequest):
@@ -37,6 +42,15 @@ class TriageRequest(ScoreRequest):
             description="Smallest effect that matters, log2 units",
         ),
     ] = None
+
+    likelihood_ratios: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="How strongly the size of each effect speaks for one that an assay would"
+            " find, as the model's card has it; no call changes",
+        ),
+    ] = False
 
     def triage_options(self, *, error_rate: float, threshold: float) -> TriageOptions:
         """Return the options of the triage, with these for those left out."""
@@ -98,6 +112,48 @@ class TriagedItem(ItemOutcome):
         dict[str, TargetCall] | None,
         Field(description="By target, the deciding one first; null where there is no score"),
     ]
+
+    likelihood_ratio: Annotated[
+        float | None,
+        Field(
+            description="P(size of effect | the assay found an effect) / P(the same | it found"
+            f" none), on the deciding target; {_UNSAID}. Says nothing of disease; {_IF_RATIOS}"
+        ),
+    ] = None
+    likelihood_ratio_lower: Annotated[
+        float | None, Field(description=f"One-sided bound; {_UNSAID}; {_IF_RATIOS}")
+    ] = None
+    likelihood_ratio_upper: Annotated[
+        float | None, Field(description=f"One-sided bound; {_UNSAID}; {_IF_RATIOS}")
+    ] = None
+    measured_is_exact: Annotated[
+        bool | None,
+        Field(
+            description=f"Whether this very change was measured; else {_NEAR}; null where nothing"
+            f" was measured within {DEFAULT_WITHIN} bases, as in all of these; {_IF_EVIDENCE}"
+        ),
+    ] = None
+    measured_distance: Annotated[
+        int | None, Field(description=f"Bases between the two; {_IF_EVIDENCE}")
+    ] = None
+    measured_n: Annotated[
+        int | None,
+        Field(description=f"Measurements there; these are of the strongest; {_IF_EVIDENCE}"),
+    ] = None
+    measured_value: Annotated[
+        float | None, Field(description=f"In the units of the table; {_IF_EVIDENCE}")
+    ] = None
+    measured_se: Annotated[
+        float | None, Field(description=f"Standard error of it; {_IF_EVIDENCE}")
+    ] = None
+    measured_p_value: Annotated[float | None, Field(description=f"Of it; {_IF_EVIDENCE}")] = None
+    measured_element: Annotated[
+        str | None, Field(description=f"What was assayed; {_IF_EVIDENCE}")
+    ] = None
+    measured_as: Annotated[
+        str | None,
+        Field(description=f"The measured change, contig:pos:ref:alt, pos 1-based; {_IF_EVIDENCE}"),
+    ] = None
 
 
 class TriageResponse(BaseModel):

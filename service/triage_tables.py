@@ -18,6 +18,7 @@ from service.errors import ValidationError
 from service.fields import EFFECT_FIELDS, MISSING, provenance_items
 from service.source import STANDARD
 from service.tables import one_line_each
+from service.texts import fit
 from service.triage import Tier
 from service.triage_list import CALL_NUMBERS, Call, Row, TriageList
 
@@ -27,6 +28,7 @@ _FACTS = ("normalised", "window_index", "novelty", "novel_as")
 _NUMBERS = (*(one.name for one in EFFECT_FIELDS), "calibrated")
 _TOP = 20
 _LONGEST_ALLELE = 14
+_UNCALIBRATED = " *"
 _COLOURS = {Tier.LOWERS: "blue", Tier.RAISES: "red", Tier.NO_EFFECT: "green", Tier.UNKNOWN: "dim"}
 
 _Cell: TypeAlias = str | int | float | bool | None
@@ -142,6 +144,12 @@ def show_list(found: TriageList, console: Console, *, has_rows: bool = True) -> 
         counts.add_row(tier.plain_name, *each)
     counts.add_row("not scored", *(f"{found.n_unscored:,}" for _ in found.targets))
     console.print(counts)
+    if has_rows and any(
+        not call.calibrated for row in found.rows[:_TOP] for call in row.calls.values()
+    ):
+        console.print(
+            "* not calibrated: no measured effects of such changes stand behind it", soft_wrap=True
+        )
     for line in _remarks(found):
         console.print(escape(line), soft_wrap=True)
 
@@ -185,7 +193,7 @@ def _first_rows(found: TriageList) -> Table:
             row.novel_as or "",
             *map(_interval, row.calls.values()),
         ]
-        table.add_row(*map(escape, cells), style=_COLOURS[call.tier])
+        table.add_row(*(escape(fit(cell)) for cell in cells), style=_COLOURS[call.tier])
     if len(scored) > _TOP:
         table.add_row("...")
     return table
@@ -200,4 +208,6 @@ def _interval(call: Call) -> str:
     effect, lower, upper = (call.numbers[name] for name in ("effect", "lower", "upper"))
     if effect is None or lower is None or upper is None:
         return "" if effect is None else f"{effect:+.2f}"
-    return f"{effect:+.2f} [{lower:+.2f}, {upper:+.2f}]"
+    # Beside a calibrated one it may be far narrower, and means less.
+    mark = "" if call.calibrated else _UNCALIBRATED
+    return f"{effect:+.2f} [{lower:+.2f}, {upper:+.2f}]{mark}"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service import options as opt
-from service.errors import ValidationError
+from service.orders import stated_reference
 from service.reference import Reference
 from service.settings import load_settings
 from service.spellings import resolve
@@ -33,9 +33,7 @@ def variant(
     """
     stated = {"reference": reference, "assembly": assembly}
     settings = load_settings(used=stated.keys(), **stated)
-    if settings.reference is None:
-        raise ValidationError("no reference; give --reference FASTA, or set VARSIGMA_REFERENCE")
-    with Reference.open(settings.reference, settings.assembly) as genome:
+    with Reference.open(stated_reference(settings), settings.assembly) as genome:
         for named in resolve(spelling, genome):
             typer.echo(json.dumps(named.as_dict()) if as_json else named.identifier)
             for note in () if as_json else named.notes:

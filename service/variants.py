@@ -9,6 +9,7 @@ from service.errors import Status
 MAX_POS = 2**31 - 1  # VCF 4.3: a 32-bit integer
 
 _BASES = re.compile(r"[ACGTN]+", re.IGNORECASE)
+_LETTERS = frozenset("ACGT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,17 @@ def trim(variant: Variant) -> Edit:
     prefix = _shared(ref, alt)
     start = variant.start + prefix
     return Edit(start, start + len(ref) - prefix, alt[prefix:])
+
+
+def is_single(form: str) -> bool:
+    """Say whether a normal form `pos:ref:alt` is that of a single-base change.
+
+    >>> [is_single(form) for form in ("7:A:G", "7:A:A", "7:A:N", "7:AC:A", ".")]
+    [True, False, False, False, False]
+    """
+    _, _, alleles = form.partition(":")
+    ref, _, alt = alleles.partition(":")
+    return ref != alt and ref in _LETTERS and alt in _LETTERS
 
 
 def _shared(one: str, other: str) -> int:

@@ -11,6 +11,8 @@ from typing import Any
 from service import __version__
 from service.errors import ModelContractError, Status
 from service.fields import (
+    CALIBRATED,
+    CALIBRATED_MEANING,
     EFFECT_FIELDS,
     MISSING,
     NOVEL_AS_MEANING,
@@ -35,7 +37,6 @@ _OURS = PREFIX.encode()
 # A record: what stands before INFO, what is kept of INFO, our fields, what stands after INFO.
 _BEFORE = f"%b%b{STATUS_KEY}=%b;{NORM_KEY}=%b;{NOVELTY_KEY}=%b;{NOVEL_AS_KEY}=%b".encode()
 _AFTER = b"%b"
-_OF_SEVERAL = _BEFORE + b"%b" + _AFTER
 _NO_INFO = {b"", MISSING.encode()}
 
 
@@ -59,13 +60,16 @@ class VcfEncoder:
         self._coverage = coverage
         self._provenance = provenance
         keys = [info_key(target, field.name) for target in targets for field in EFFECT_FIELDS]
+        flags = b"".join(b";%b=%%b" % info_key(one, CALIBRATED).encode() for one in targets)
         if len(set(keys)) < len(keys):
             raise ModelContractError(
                 f"targets {', '.join(targets)} differ by more than punctuation"
             )
         self._keys = [key.encode() for key in keys]
         heads = [f";{key}=".encode() for key in keys]
-        self._of_one = RowTemplates(heads, before=_BEFORE, after=_AFTER)
+        before = _BEFORE + flags
+        self._of_one = RowTemplates(heads, before=before, after=_AFTER)
+        self._of_several = before + b"%b" + _AFTER
         self._values = RowTemplates([b";"] * len(keys))
 
     def header(self, header: Header, contigs: Mapping[str, int]) -> bytes:
@@ -97,7 +101,14 @@ class VcfEncoder:
         yield _declaration(NOVEL_AS_KEY, "String", f"{NOVEL_AS_MEANING}: {aspects}")
         calibrated = self._provenance.get("calibrated_targets", ())
         for target in self._targets:
-            state = "calibrated" if target in calibrated else "uncalibrated"
+            yield _declaration(
+                info_key(target, CALIBRATED),
+                "String",
+                f"{CALIBRATED_MEANING}; assay target {target}",
+            )
+        for target in self._targets:
+            is_fitted = target in calibrated
+            state = "calibrated for single-base changes" if is_fitted else "uncalibrated"
             for field in EFFECT_FIELDS:
                 meaning = field.meaning.format(interval=interval_text(self._coverage))
                 known = f"{meaning}; {state}" if field.is_scaled else meaning
@@ -129,7 +140,7 @@ class VcfEncoder:
                 mask, numbers = rows[first]
                 template, once = template_of(mask), texts[first]
             else:
-                template, numbers = _OF_SEVERAL, (self._joined(rows[first:last]),)
+                template, numbers = self._of_several, (self._joined(rows[first:last]),)
                 columns = zip(*texts[first:last], strict=True)
                 once = tuple(b",".join(column) for column in columns)
             info = _kept_info(text[start:end])

@@ -1,7 +1,7 @@
 """`varsigma triage --report` of a list: seconds of scoring, seconds and size of the page.
 
 The command is the one that users run, on random single-base changes of the sequence in `examples/`;
-the seconds are those that it prints. `python -m tests.bench_report` fails where the page takes
+the seconds are those that it prints. `make bench-report` fails where the page takes
 longer, or is larger, than was promised.
 """
 

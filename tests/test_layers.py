@@ -28,7 +28,7 @@ OF_EXTRAS = {
 # A module imports only from the lines above its own. A new module gets its place here.
 LAYERS = [
     ["errors"],
-    ["entries", "mixture"],
+    ["entries", "mixture", "texts"],
     # core: knows neither HTTP nor the text of a VCF
     [
         "sequence",
@@ -65,9 +65,18 @@ LAYERS = [
         "tally",
         "stages",
     ],
-    ["triage_schemas"],
-    ["encoders", "parquet", "rejects", "answers", "remote", "ranking", "triage_tables"],
-    ["triage_facts"],
+    ["triage_schemas", "variant_schemas"],
+    [
+        "encoders",
+        "parquet",
+        "rejects",
+        "answers",
+        "remote",
+        "ranking",
+        "region_tables",
+        "triage_tables",
+    ],
+    ["region_tables", "triage_facts"],
     # doors: join codecs and core
     ["summary", "job", "client"],
     # a run in shards
@@ -78,7 +87,7 @@ LAYERS = [
     ["merge", "workers", "stream"],
     ["orders", "cluster", "triage_file", "report"],
     ["options", "terminal", "batch", "engine", "examples"],
-    ["calls", "jobs", "triage_command", "triage_examples", "variant_command"],
+    ["calls", "jobs", "saturate_command", "triage_command", "triage_examples", "variant_command"],
     ["web"],
     ["app", "server"],
     ["fleet"],

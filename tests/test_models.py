@@ -14,6 +14,7 @@ import pytest
 
 from service.registry import Model, Registry
 from training.card import read_card, render_readme
+from training.export import member_names
 from training.zoo import ZOO
 
 ROOT = Path(__file__).parents[1]
@@ -51,9 +52,13 @@ def test_the_card_is_complete_and_of_this_file(folder: Path) -> None:
 
 def test_the_recipe_is_still_the_one_in_the_zoo(folder: Path) -> None:
     card = read_card(folder)
-    recipe = ZOO[card.recipe]
-    assert card.fingerprint == recipe.fingerprint, "retrain, or take the change to the recipe back"
-    assert set(card.seeds) <= set(recipe.seeds)
+    names = dict.fromkeys(one.recipe for one in card.ensemble or ()) or [card.recipe]
+    assert card.recipe == "+".join(names)
+    fingerprint = "+".join(ZOO[name].fingerprint for name in names)
+    assert card.fingerprint == fingerprint, "retrain, or take the change to the recipe back"
+    for name in names:
+        seeds = [one.seed for one in card.ensemble or () if one.recipe == name] or card.seeds
+        assert set(seeds) <= set(ZOO[name].seeds)
 
 
 def test_the_contract_holds(model: Model) -> None:
@@ -72,9 +77,10 @@ def test_sigma_is_positive_and_varies_where_the_recipe_predicts_it(model: Model)
     assert np.isfinite(sigma).all()
     assert (sigma > 0).all()
     assert (mu.std(axis=0) > 1e-3).all(), "every member and target tells sequences apart"
-    if ZOO[model.info.recipe].architecture.predicts_variance:
+    recipes = [ZOO[name] for name in model.info.recipe.split("+")]
+    if all(recipe.architecture.predicts_variance for recipe in recipes):
         assert (sigma.std(axis=0) / sigma.mean(axis=0) > 1e-3).all()
-    else:
+    elif len(recipes) == 1:
         np.testing.assert_allclose(sigma, np.broadcast_to(sigma[:1], sigma.shape), rtol=1e-5)
 
 
@@ -95,7 +101,7 @@ def test_training_weights_stay_out_of_wheel_and_image(folder: Path) -> None:
     ignored = (ROOT / ".dockerignore").read_text().split()
     card = read_card(folder)
     files = [file.relative_to(ROOT) for file in folder.rglob("*.safetensors")]
-    assert {file.name for file in files} == {f"{seed}.safetensors" for seed in card.seeds}
+    assert {file.name for file in files} == set(member_names(card.seeds, card.ensemble))
     for file in files:
         # fnmatch lets * cross a slash: it matches more than the build and Docker would.
         assert not [pattern for pattern in included if fnmatch(f"/{file}", pattern)]

@@ -62,6 +62,8 @@ def test_commands_and_options_on_the_page_exist(program: str) -> None:
     assert lines
     for _, name, *arguments in lines:
         command = COMMANDS[program].commands[name]
+        while isinstance(command, typer.core.TyperGroup):
+            command = command.commands[arguments.pop(0)]
         known = {option for parameter in command.params for option in parameter.opts}
         used = {word for word in arguments if word.startswith("-") and word != "-"}
         assert used <= known, (name, used - known)

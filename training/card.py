@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from training.evaluation.drawings import drawings
 from training.evaluation.metrics import Estimate
 from training.evaluation.report import Cell, Report, Table
 
@@ -41,7 +42,7 @@ FACTS = {
     "background": ("variants", "scheme", "data", "n", "seed", "strands", "shifts", "data_sha256"),
 }
 """What the page of a model shows of its two large entries."""
-OPTIONAL = (*FACTS, "likelihood_ratios")
+OPTIONAL = (*FACTS, "likelihood_ratios", "ensemble")
 """Entries that a card is written without where there are none."""
 
 
@@ -60,6 +61,26 @@ class TargetCard:
     cell_type: str
     assay: str
     sigma_source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberCard:
+    """How one member of a mixed ensemble came about.
+
+    Attributes:
+      recipe: in the zoo.
+      fingerprint: of the recipe as trained.
+      seed: of the run.
+    """
+
+    recipe: str
+    fingerprint: str
+    seed: int
+
+    @property
+    def file(self) -> str:
+        """Name of its weights, which lie beside those of members of other recipes."""
+        return f"{self.recipe}.{self.seed}.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +111,10 @@ class Card:
         they were fitted.
       window: bases of genome that the model takes.
       members: networks in the graph; as many as `seeds`.
+      recipe: of all members; of a mixed ensemble the recipes, each once, joined by `+`.
+      fingerprint: likewise.
+      ensemble: recipe and seed of each member of a mixed ensemble, in the order of the graph; None
+        where all are of one recipe.
     """
 
     name: str
@@ -114,15 +139,18 @@ class Card:
     novelty: Mapping[str, Any] | None = None
     background: Mapping[str, Any] | None = None
     likelihood_ratios: Mapping[str, Any] | None = None
+    ensemble: tuple[MemberCard, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse members without a seed each.
 
         Raises:
-          ValueError: their numbers differ.
+          ValueError: their numbers differ, or the seeds are not those of the ensemble.
         """
         if len(self.seeds) != self.members:
             raise ValueError(f"{self.name}: {self.members} members but seeds {list(self.seeds)}")
+        if self.ensemble and tuple(one.seed for one in self.ensemble) != self.seeds:
+            raise ValueError(f"{self.name}: seeds {list(self.seeds)} are not those of the ensemble")
 
     def to_json(self) -> dict[str, Any]:
         """JSON value of `card.json`; as cards were before them where there is no such entry."""
@@ -144,6 +172,8 @@ class Card:
         fields["seeds"], fields["limits"] = tuple(fields["seeds"]), tuple(fields["limits"])
         fields["targets"] = tuple(TargetCard(**target) for target in fields["targets"])
         fields["training_data"] = tuple(TrainingTable(**row) for row in fields["training_data"])
+        if ensemble := fields.get("ensemble"):
+            fields["ensemble"] = tuple(MemberCard(**member) for member in ensemble)
         return cls(**fields)
 
 
@@ -226,7 +256,7 @@ def render_readme(card: Card) -> str:
             ("input", f"{card.window} bases of genome as codes A0 C1 G2 T3 N4"),
             ("output", f"mu and sigma per member and target, {card.units}"),
             ("members", f"{card.members}, seeds {', '.join(map(str, card.seeds))}"),
-            ("recipe", f"`{card.recipe}`, fingerprint `{card.fingerprint}`"),
+            *_origins(card),
             ("model.onnx", f"contract {card.contract_version}, SHA-256 `{card.model_sha256}`"),
             ("training data", f"digest `{card.data_digest}`"),
             ("licence", card.licence),
@@ -245,7 +275,11 @@ def render_readme(card: Card) -> str:
         f"## Training data\n\n{data}",
         "A table whose licence is not stated is cited as published data and not redistributed.",
     ]
-    parts += [Report.from_json(value).to_markdown().rstrip() for value in card.metrics.values()]
+    for value in card.metrics.values():
+        report = Report.from_json(value)
+        parts.append(report.to_markdown().rstrip())
+        if drawn := drawings(report):
+            parts.append(f"### {report.title}, drawn\n\n{drawn}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -271,6 +305,16 @@ def write_index(models_dir: Path) -> None:
         _table(("model", "summary", "targets", "members", "intervals", "headline"), rows),
     ]
     _replace(models_dir / README, "\n\n".join(parts) + "\n")
+
+
+def _origins(card: Card) -> list[tuple[str, str]]:
+    """Recipe and fingerprint of the model, or of each member where they differ."""
+    if card.ensemble is None:
+        return [("recipe", f"`{card.recipe}`, fingerprint `{card.fingerprint}`")]
+    return [
+        (f"member {number}", f"`{one.recipe}`, fingerprint `{one.fingerprint}`, seed {one.seed}")
+        for number, one in enumerate(card.ensemble, start=1)
+    ]
 
 
 def _calibration(card: Card) -> str:

@@ -11,7 +11,9 @@ from rich.console import Console
 
 from service.errors import ServiceError
 from training import doubt_command, likelihood_command, pair_noise_command
-from training.campaign.command import campaign, recipes
+from training.ablation.command import ablation
+from training.campaign.command import campaign
+from training.campaign.command import recipes as list_recipes
 from training.card import update_calibration, update_headline, update_metrics
 from training.datasets.sources import DataError
 from training.datasets.table import (
@@ -44,13 +46,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(distil)
-app.command()(recipes)
+app.command("recipes")(list_recipes)
 app.command()(campaign)
 app.command()(report_command.report)
 app.command()(pair_noise_command.noise)
 app.command()(doubt_command.novelty)
 app.command()(doubt_command.background)
 app.command()(likelihood_command.likelihood)
+app.add_typer(ablation, name="ablation")
 
 Runs = Annotated[Path, typer.Option(help="Folder of training runs: RUNS/RECIPE/SEED.")]
 
@@ -59,6 +62,14 @@ def _recipe(name: str) -> Recipe:
     if name not in ZOO:
         raise typer.BadParameter(f"no recipe {name!r}; there are {', '.join(ZOO)}")
     return ZOO[name]
+
+
+def _members(given: str, runs: Path) -> list[Path]:
+    """Files of RECIPE's members, or the one of RECIPE/SEED."""
+    recipe, _, seed = given.partition("/")
+    if seed and not seed.isdecimal():
+        raise typer.BadParameter(f"{given!r}: a seed is a number, as in {recipe}/42")
+    return trained_members(_recipe(recipe), runs, [int(seed)] if seed else ())
 
 
 @app.command()
@@ -109,7 +120,14 @@ def train(
 
 @app.command()
 def export(
-    recipe: Annotated[str, typer.Argument(help="A trained recipe.")],
+    recipes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE...",
+            help="Trained recipes, each with all its members or RECIPE/SEED for one of them. Those "
+            "of several recipes become one ensemble, which needs a --name.",
+        ),
+    ],
     name: Annotated[
         str | None, typer.Option(help="Name of the model.", show_default="RECIPE")
     ] = None,
@@ -121,16 +139,20 @@ def export(
     runs: Runs = RUNS,
     models: Models = None,
 ) -> None:
-    """Export the trained members of a recipe as one model folder, with its card."""
+    """Export the trained members of a recipe, or of several, as one model folder with its card."""
     from training.folder import make_model, read_provenance  # noqa: PLC0415
 
     if teacher is None:
-        files = trained_members(_recipe(recipe), runs)
+        files = [file for given in recipes for file in _members(given, runs)]
+    elif len(recipes) == 1:
+        files = student_members(recipes[0], runs, seed, teacher)
     else:
-        files = student_members(recipe, runs, seed, teacher)
+        raise typer.BadParameter("a student stands alone: --teacher takes one recipe")
+    if name is None and len({given.partition("/")[0] for given in recipes}) > 1:
+        raise typer.BadParameter("members of several recipes are one model: give it a --name")
     folder = make_model(
         files,
-        name=name or recipe,
+        name=name or recipes[0].partition("/")[0],
         models_dir=models_dir(models),
         table=load_table(table),
         files=read_provenance(table),

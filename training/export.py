@@ -11,6 +11,7 @@ import io
 import json
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +26,7 @@ from service.registry import CONTRACT_VERSION, INPUT, OUTPUTS, UNITS
 from training.architectures.network import NetworkModule
 from training.assays import INSERT, Assay, window_codes
 from training.batches import insert_spans
+from training.card import MemberCard
 from training.members import Member, load_members
 
 OPSET = 17
@@ -58,8 +60,10 @@ def has_one_trunk(members: Sequence[Member]) -> bool:
     Raises:
       ExportError: they are heads of a student, but not of the same one.
     """
-    if members[0].teacher is None:
+    if all(member.teacher is None for member in members):
         return False
+    if len({member.teacher for member in members}) != 1:
+        raise ExportError("heads of a student are not served beside members of anything else")
     first, *others = (member.network.trunk.state_dict() for member in members)
     if not all(torch.equal(first[name], other[name]) for other in others for name in first):
         raise ExportError("the heads of one student share one trunk; these do not")
@@ -105,12 +109,20 @@ class ServedModel(nn.Module):
         codes = torch.cat([zeros + self.left, codes, zeros + self.right], dim=1)
         means, log_vars = zip(*self._predict(codes), strict=True)
         mu = torch.stack([one.index_select(1, self.columns) for one in means], dim=1)
-        if log_vars[0] is None:
+        if all(one is None for one in log_vars):
             sigma = mu * 0 + self.constant_sigma
         else:
-            selected = [one.index_select(1, self.columns) for one in log_vars]
-            sigma = torch.exp(0.5 * torch.stack(selected, dim=1))
+            sigma = torch.exp(0.5 * torch.stack(self._selected(mu, log_vars), dim=1))
         return mu * self.sd + self.mean, sigma * self.sd
+
+    def _selected(self, mu: Tensor, log_vars: Sequence[Tensor | None]) -> list[Tensor]:
+        """Log-variance (N, T) of each member's targets; constant where it has no variance head."""
+        return [
+            mu[:, 0] * 0 + 2 * torch.log(constant)
+            if one is None
+            else one.index_select(1, self.columns)
+            for one, constant in zip(log_vars, self.constant_sigma, strict=True)
+        ]
 
     def _predict(self, codes: Tensor) -> list[tuple[Tensor, Tensor | None]]:
         """(N, 230) codes -> mu (N, A) and log_var (N, A) or None of each member."""
@@ -143,8 +155,26 @@ def strip_initial_states(model: onnx.ModelProto) -> None:
             graph.node.remove(node)
 
 
+def mixture_of(members: Sequence[Member]) -> tuple[MemberCard, ...] | None:
+    """Where each member comes from, in the order of axis M; None where all are of one recipe."""
+    origins = tuple(
+        MemberCard(recipe=one.recipe, fingerprint=one.fingerprint, seed=one.seed) for one in members
+    )
+    return None if len({origin.recipe for origin in origins}) == 1 else origins
+
+
+def names_of(members: Sequence[Member]) -> tuple[str, str]:
+    """Recipe and fingerprint of a model: of several, each once, joined by `+` in one order."""
+    found = dict.fromkeys((member.recipe, member.fingerprint) for member in members)
+    recipes, fingerprints = zip(*found, strict=True)
+    return "+".join(recipes), "+".join(fingerprints)
+
+
 def build_graph(members: Sequence[Member], name: str) -> onnx.ModelProto:
-    """Trace the members into one graph and write the contract's metadata into it."""
+    """Trace the members into one graph and write the contract's metadata into it.
+
+    Members of several recipes are listed one by one beside it, as `ensemble`.
+    """
     served = ServedModel(members).eval()
     example = torch.randint(0, 5, (2, INSERT), dtype=torch.uint8)
     buffer = io.BytesIO()
@@ -165,16 +195,19 @@ def build_graph(members: Sequence[Member], name: str) -> onnx.ModelProto:
         )
     model = onnx.load_from_string(buffer.getvalue())
     strip_initial_states(model)
+    recipe, fingerprint = names_of(members)
     metadata = {
         "contract_version": CONTRACT_VERSION,
         "name": name,
         "targets": json.dumps([assay.served for assay in served_assays(members)]),
         "window": str(INSERT),
         "units": UNITS,
-        "recipe": members[0].recipe,
-        "fingerprint": members[0].fingerprint,
+        "recipe": recipe,
+        "fingerprint": fingerprint,
         "data_digest": members[0].data_digest,
     }
+    if mixture := mixture_of(members):
+        metadata["ensemble"] = json.dumps([asdict(origin) for origin in mixture])
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -203,7 +236,7 @@ def export_model(member_files: Sequence[Path], folder: Path, name: str) -> list[
     """Write `model.onnx` of these members into a model folder and copy the members beside it.
 
     Args:
-      member_files: `member.safetensors` of each seed, of one recipe and one table.
+      member_files: `member.safetensors` of each member; of one table, of one recipe or several.
       folder: of the model, made if missing.
       name: under which the registry serves it.
 
@@ -214,7 +247,7 @@ def export_model(member_files: Sequence[Path], folder: Path, name: str) -> list[
       MemberError: the files do not belong together.
       ExportError: torch and ONNX Runtime disagree by more than `PARITY_TOLERANCE`.
     """
-    members = load_members(member_files)
+    members = load_members(member_files, is_mixed=True)
     graph = build_graph(members, name).SerializeToString()
     difference = parity(members, graph)
     if difference > PARITY_TOLERANCE:
@@ -223,22 +256,31 @@ def export_model(member_files: Sequence[Path], folder: Path, name: str) -> list[
     partial = folder / "model.onnx.partial"
     partial.write_bytes(graph)
     partial.rename(folder / "model.onnx")
-    bytes_of = {
-        member.seed: file.read_bytes() for member, file in zip(members, member_files, strict=True)
-    }
+    names = member_names([member.seed for member in members], mixture_of(members))
+    bytes_of = {name: file.read_bytes() for name, file in zip(names, member_files, strict=True)}
     for stale in (folder / "members").glob("*.safetensors"):
         stale.unlink()
-    for seed, content in bytes_of.items():
-        (folder / "members" / f"{seed}.safetensors").write_bytes(content)
+    for file_name, content in bytes_of.items():
+        (folder / "members" / file_name).write_bytes(content)
     return members
 
 
+def member_names(seeds: Sequence[int], mixture: Sequence[MemberCard] | None) -> list[str]:
+    """Names of the files of a model's members, in the order of the graph's axis M."""
+    if mixture is None:
+        return [f"{seed}.safetensors" for seed in seeds]
+    return [origin.file for origin in mixture]
+
+
 def model_members(folder: Path) -> list[Member]:
-    """The members of a model folder, in the order of the graph's axis M: that of its card's seeds.
+    """The members of a model folder, in the order of the graph's axis M, as its card lists them.
 
     Raises:
       MemberError: they do not belong together.
       OSError: a member's file is missing.
     """
-    seeds = json.loads((folder / "card.json").read_text(encoding="utf-8"))["seeds"]
-    return load_members([folder / "members" / f"{seed}.safetensors" for seed in seeds])
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    listed = card.get("ensemble")
+    mixture = None if listed is None else [MemberCard(**origin) for origin in listed]
+    names = member_names(card["seeds"], mixture)
+    return load_members([folder / "members" / name for name in names], is_mixed=True)

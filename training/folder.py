@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import nn
 
 from service.registry import CONTRACT_VERSION, UNITS
 from training.assays import INSERT, JOINT_LIBRARY, Assay, window_codes
@@ -20,7 +22,13 @@ from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.sources import DataError
 from training.datasets.table import table_digest
 from training.evaluation.sigma import AssayPredictor
-from training.export import export_model, model_members, served_assays
+from training.export import (
+    export_model,
+    mixture_of,
+    model_members,
+    names_of,
+    served_assays,
+)
 from training.members import Member, load_member, predict_constructs
 from training.zoo import ZOO
 
@@ -36,7 +44,8 @@ def make_model(
     """Export members and write the card that says what they are.
 
     Args:
-      member_files: `member.safetensors` of each seed, of one recipe and one table.
+      member_files: `member.safetensors` of each member, of one table. Where they are of several
+        recipes, the card lists the recipe, fingerprint and seed of each.
       name: of the model and its folder.
       models_dir: folder of model folders.
       table: the assay table the members learned from.
@@ -58,30 +67,32 @@ def make_model(
         )
     folder = models_dir / name
     members = export_model(member_files, folder, name)
-    first, served = members[0], served_assays(members)
+    served = served_assays(members)
+    recipe, fingerprint = names_of(members)
     card = Card(
         name=name,
-        summary=_summary(first, len(members)),
+        summary=_summary(members),
         contract_version=CONTRACT_VERSION,
         model_sha256=hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
         window=INSERT,
         members=len(members),
         seeds=tuple(member.seed for member in members),
-        recipe=first.recipe,
-        fingerprint=first.fingerprint,
-        data_digest=first.data_digest,
+        recipe=recipe,
+        fingerprint=fingerprint,
+        data_digest=members[0].data_digest,
         units=UNITS,
         targets=tuple(
             TargetCard(
                 name=str(assay.served),
                 cell_type=assay.cell_type,
                 assay=assay.name,
-                sigma_source=sigma_source(assay, first, table),
+                sigma_source=sigma_sources(assay, members, table),
             )
             for assay in served
         ),
         limits=limits_of(served),
         training_data=_training_tables(table, files),
+        ensemble=mixture_of(members),
     )
     write_card(folder, card)
     return folder
@@ -100,6 +111,16 @@ def limits_of(served: Sequence[Assay]) -> tuple[str, ...]:
         "sigma is the SD of one measurement in the assay that its target names, not of a patient's "
         "tissue.",
     )
+
+
+def sigma_sources(assay: Assay, members: Sequence[Member], table: pd.DataFrame) -> str:
+    """Say where the sigma of a served assay comes from, by recipe where it is not the same."""
+    recipes: dict[str, list[str]] = {}
+    for member in {one.recipe: one for one in members}.values():
+        recipes.setdefault(sigma_source(assay, member, table), []).append(member.recipe)
+    if len(recipes) == 1:
+        return next(iter(recipes))
+    return "; ".join(f"of {', '.join(names)}: {source}" for source, names in recipes.items())
 
 
 def sigma_source(assay: Assay, member: Member, table: pd.DataFrame) -> str:
@@ -124,26 +145,42 @@ def _variance_head(assay: Assay, table: pd.DataFrame) -> str:
     return f"variance head of {assay.cell_type}: {'; '.join(parts)}"
 
 
-def _summary(member: Member, n: int) -> str:
-    recipe = ZOO[member.recipe]
-    trunk = recipe.architecture.trunk
-    kind = type(trunk).__name__
-    started = f" started from {trunk.origin}" if trunk.origin else ""
-    weights, heads = (
-        sum(parameter.numel() for parameter in module.parameters())
-        for module in (member.network, member.network.heads)
-    )
-    if member.teacher:
+def _summary(members: Sequence[Member]) -> str:
+    first, n = members[0], len(members)
+    if first.teacher:
+        kind, started = _trunk_of(first)
+        weights, heads = _size(first.network), _size(first.network.heads)
         return (
             f"{n} heads of {heads:,} weights on one {kind} trunk of {weights - heads:,}{started} "
-            f"(recipe {recipe.name}), each distilled from one member of recipe "
-            f"{member.teacher.recipe} (fingerprint {member.teacher.fingerprint})."
+            f"(recipe {first.recipe}), each distilled from one member of recipe "
+            f"{first.teacher.recipe} (fingerprint {first.teacher.fingerprint})."
         )
-    says = "mean and variance" if recipe.architecture.predicts_variance else "mean only"
-    return (
-        f"{n} members of recipe {recipe.name} ({says}; {kind} trunk{started}, {weights:,} weights "
-        f"each), trained on {len(member.assays)} MPRA tables at once."
-    )
+    one_of = {one.recipe: one for one in members}
+    numbers = Counter(one.recipe for one in members)
+    tables = f"trained on {len(first.assays)} MPRA tables at once"
+    if len(one_of) == 1:
+        return f"{n} members of {_described(first)}, {tables}."
+    parts = "; ".join(f"{numbers[name]} of {_described(one)}" for name, one in one_of.items())
+    return f"{n} members of {len(one_of)} recipes, {tables}: {parts}."
+
+
+def _described(member: Member) -> str:
+    """Recipe, heads, trunk and size of a member that no other taught."""
+    kind, started = _trunk_of(member)
+    is_gauss = ZOO[member.recipe].architecture.predicts_variance
+    says = "mean and variance" if is_gauss else "mean only"
+    weights = f"{_size(member.network):,} weights each"
+    return f"recipe {member.recipe} ({says}; {kind} trunk{started}, {weights})"
+
+
+def _trunk_of(member: Member) -> tuple[str, str]:
+    """Kind of trunk, and what its weights started from."""
+    trunk = ZOO[member.recipe].architecture.trunk
+    return type(trunk).__name__, f" started from {trunk.origin}" if trunk.origin else ""
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _training_tables(
@@ -194,11 +231,15 @@ def predictor_of(model_dir: Path) -> AssayPredictor:
             for reverse in (False, True)
         ]
         means, log_vars = [], []
+        has_variance = [ZOO[one.recipe].architecture.predicts_variance for one in members]
         for member in members:
             mean, sd = member.scale.mean[column], member.scale.sd[column]
             predicted = [predict_constructs(member.network, codes) for codes in strands]
             means.append(np.mean([mu[:, column] for mu, _ in predicted], axis=0) * sd + mean)
             variances = [log_var[:, column] for _, log_var in predicted if log_var is not None]
+            if not variances and any(has_variance):
+                # Beside members with a variance head its constant stands, as in the graph.
+                variances = [np.full(len(rows), 2 * np.log(member.residual_sd[column]))]
             if variances:
                 log_vars.append(np.mean(variances, axis=0, dtype=np.float64) + 2 * np.log(sd))
         return np.stack(means, axis=1), np.stack(log_vars, axis=1) if log_vars else None

@@ -155,15 +155,23 @@ def predict_constructs(
     return mu, np.concatenate(variances) if variances else None
 
 
-def load_members(paths: Sequence[Path]) -> list[Member]:
+def load_members(paths: Sequence[Path], *, is_mixed: bool = False) -> list[Member]:
     """Read members that are to be served together.
 
+    Args:
+      paths: of their files.
+      is_mixed: whether they may be of several recipes; heads of a student never stand beside
+        members of anything else, as their trunk is one.
+
     Raises:
-      MemberError: they differ in recipe, assays or teacher, or a seed comes twice.
+      MemberError: they differ in table, assays or teacher, or unasked in recipe; or one comes
+        twice.
     """
     members = [load_member(path) for path in paths]
-    if len({(one.recipe, one.assays, one.data_digest, one.teacher) for one in members}) != 1:
-        raise MemberError("members of one model share one recipe, one table, its assays, a teacher")
-    if len({member.seed for member in members}) != len(members):
-        raise MemberError("each member of a model has a seed of its own")
+    if len({(one.assays, one.data_digest, one.teacher) for one in members}) != 1:
+        raise MemberError("members of one model share one table, its assays, and a teacher or none")
+    if not is_mixed and len({one.recipe for one in members}) != 1:
+        raise MemberError(f"members of one recipe, got {', '.join(one.recipe for one in members)}")
+    if len({(one.recipe, one.seed) for one in members}) != len(members):
+        raise MemberError("each member of a model has a seed of its own among those of its recipe")
     return members

@@ -1,4 +1,4 @@
-"""What the site is given while it is built: command pages, model cards, formulas.
+"""What the site is given while it is built: command pages, model cards, the tutorial, formulas.
 
 MkDocs calls the functions named `on_...`; mkdocs.yml names this file.
 """
@@ -21,15 +21,21 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 COMMANDS = {"varsigma": "service.cli", "varsigma-train": "training.cli"}
 """{program: module of its typer app}."""
+TUTORIAL = "tutorial.md"
+"""The page that `tutorial.ipynb` becomes."""
 
 
 def command_page(program: str) -> str:
     """Markdown of a program: usage, arguments and options of each command, as `--help` has them."""
     command = typer.main.get_command(import_module(COMMANDS[program]).app)
     assert isinstance(command, typer.core.TyperGroup)  # both programs have several commands
-    for one in command.commands.values():
-        # The list of commands would cut what they are for after 45 characters.
-        one.short_help = (one.help or "").partition("\n\n")[0]
+    groups = [command]
+    for group in groups:
+        for one in group.commands.values():
+            # The list of commands would cut what they are for after 45 characters.
+            one.short_help = (one.help or "").partition("\n\n")[0]
+            if isinstance(one, typer.core.TyperGroup):
+                groups.append(one)
     context = typer.Context(command, info_name=program)
     return get_docs_for_click(obj=command, ctx=context, name=program)
 
@@ -42,7 +48,26 @@ def model_pages() -> list[str]:
 
 def made_pages() -> list[str]:
     """Sources of all pages that are not files of docs/."""
-    return [*(f"commands/{program}.md" for program in COMMANDS), *model_pages()]
+    return [*(f"commands/{program}.md" for program in COMMANDS), *model_pages(), TUTORIAL]
+
+
+def tutorial() -> tuple[str, dict[str, bytes]]:
+    """Markdown of the notebook, run now, and its pictures by their names."""
+    import nbformat  # noqa: PLC0415  (tests read this file without it)
+    from nbconvert import MarkdownExporter  # noqa: PLC0415  (as above)
+    from nbconvert.preprocessors import ExecutePreprocessor  # noqa: PLC0415  (as above)
+
+    path = ROOT / "docs/tutorial.ipynb"
+    notebook = nbformat.read(path, 4)
+    run = ExecutePreprocessor(timeout=600, coalesce_streams=True)
+    run.preprocess(notebook, {"metadata": {"path": str(path.parent)}})
+    names = {"unique_key": "tutorial", "output_files_dir": "tutorial_files"}
+    text, made = MarkdownExporter().from_notebook_node(notebook, names)
+    alts = iter([cell.metadata["alt"] for cell in notebook.cells if "alt" in cell.metadata])
+    text = re.sub(r"!\[png\]", lambda _: f"![{next(alts)}]", text)
+    title, rest = text.strip().split("\n", 1)
+    link = "A [notebook](tutorial.ipynb), and what it printed when this page was built."
+    return f"{title}\n\n{link}\n{rest}\n", made["outputs"]
 
 
 def math(source: str, *_: object, **__: object) -> str:
@@ -102,4 +127,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, f"commands/{program}.md", content=content))
     for page in model_pages():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / page)))
+    page, pictures = tutorial()
+    files.append(File.generated(config, TUTORIAL, content=page))
+    for name, picture in pictures.items():
+        files.append(File.generated(config, name, content=picture))
     return files

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, TypeAlias, TypedDict, TypeVar
 from urllib.parse import quote
 
@@ -30,6 +31,7 @@ from service.schemas import (
     VariantBody,
 )
 from service.triage_schemas import TriageRequest, TriageResponse
+from service.variant_schemas import VariantNames, VariantQuery
 from service.variants import Variant
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -72,6 +74,7 @@ class TriageOptions(ScoreOptions, total=False):
     compare: bool
     error_rate: float | None
     threshold: float | None
+    likelihood_ratios: bool
 
 
 def score(items: Items, options: Mapping[str, Any]) -> Ask[ScoreResponse]:
@@ -131,6 +134,13 @@ def saturation_lines(
         is_last=lambda head, last: last is not None and last.end == head.end,
     )
     return _post_for_lines("/v1/saturation", body, options), form
+
+
+def variants(spelling: str) -> Ask[VariantNames]:
+    """Ask what one variant, in any common spelling, is called."""
+    with _named():
+        query = VariantQuery(q=spelling)
+    return _get("/v1/variants", VariantNames, query=query.model_dump())
 
 
 def models() -> Ask[ModelList]:
@@ -197,9 +207,13 @@ def _without_seconds(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _get(
-    path: str, model: type[ModelT], good: frozenset[HTTPStatus] = frozenset({HTTPStatus.OK})
+    path: str,
+    model: type[ModelT],
+    *,
+    query: Mapping[str, str] = MappingProxyType({}),
+    good: frozenset[HTTPStatus] = frozenset({HTTPStatus.OK}),
 ) -> Ask[ModelT]:
-    return Ask(method="GET", path=path, read=_reader(model), good=good)
+    return Ask(method="GET", path=path, read=_reader(model), query=query, good=good)
 
 
 def _post(

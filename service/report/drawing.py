@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.report.maps import VariantMap
-from service.report.words import NOTHING, place_name, signed
+from service.report.words import NOTHING, signed
 from service.saturation import ALTS
 from service.sequence import UNKNOWN
 
@@ -180,8 +180,8 @@ def _cells(one: VariantMap, threshold: float, full: float, top: int) -> Iterator
 
 def _label(one: VariantMap, target: str) -> str:
     region = one.region
-    where = place_name(region.contig, region.start + 1)
-    text = f"Saturation map on {target}, {where} to {region.start + len(one.effect):,}."
+    first, last = _position(region.start), _position(region.start + len(one.effect) - 1)
+    text = f"Saturation map on {target}, {region.contig}:{first} to {last}."
     if not np.isfinite(one.effect).any():
         return f"{text} No change in it has a score."
     ends = []

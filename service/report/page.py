@@ -8,6 +8,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -32,6 +33,7 @@ from service.report.intervals import look_of, panels
 from service.report.letters import outlines
 from service.report.maps import Maps
 from service.saturation import ALTS
+from service.texts import fit
 from service.triage import TIERS, Tier
 from service.triage_list import TriageList
 
@@ -61,6 +63,7 @@ class NumberTable:
 def number_tables(threshold: float, coverage: str) -> tuple[NumberTable, ...]:
     """Return the tables of a variant: what is said of it, and the distributions behind that."""
     plain, signed, span = words.plain, words.signed, words.span
+    finely = partial(signed, digits=3)  # a quantile of 0.996 is not all of them
     calls: tuple[_Line, ...] = (
         (("p_lowers",), f"is below -{threshold:g}", plain),
         (("p_raises",), f"is above {threshold:g}", plain),
@@ -76,7 +79,8 @@ def number_tables(threshold: float, coverage: str) -> tuple[NumberTable, ...]:
         (("expected",), "expected of the true effect", signed),
         (("lower", "upper"), f"true effect, {coverage}", span),
         (("repeat_lower", "repeat_upper"), f"a repeat of the assay, {coverage}", span),
-        (("quantile",), "quantile among random changes", signed),
+        (("occlusion",), "hiding the bases around it", signed),
+        (("quantile",), "quantile among random changes", finely),
     )
     doubt: tuple[_Line, ...] = (
         (("sd",), "true effect, in all", plain),
@@ -157,12 +161,16 @@ def _environment() -> Environment:
         finalize=_fit,
     )
     environment.filters |= {
-        name: getattr(words, name) for name in ("signed", "plain", "span", "allele")
+        name: getattr(words, name) for name in ("signed", "plain", "span", "allele", "fact")
     }
-    environment.globals |= {"place_name": words.place_name, "marks": words.MARKS}
+    environment.globals |= {
+        "place_name": words.place_name,
+        "marks": words.MARKS,
+        "facts_of": lambda row: [call.as_dict() for call in row.calls.values()],
+    }
     return environment
 
 
 def _fit(value: object) -> object:
     """What every text of the template goes through before it is escaped."""
-    return words.fit(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return fit(value) if isinstance(value, str) and not isinstance(value, Markup) else value

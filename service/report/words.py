@@ -1,8 +1,8 @@
-"""How a report spells numbers, places and alleles, and what it does to text from files."""
+"""How a report spells numbers, places and alleles."""
 
 import math
-import re
 
+from service.texts import fit
 from service.triage import Tier
 from service.triage_list import Row
 
@@ -16,24 +16,8 @@ MARKS = {
 }
 """Beside the name of a tier, and as the point of its effect in a plot."""
 
-# Control characters, lone surrogates and noncharacters: none may stand in HTML. Characters that
-# turn the direction of writing: they would let an ID rewrite what stands beside it.
-_UNFIT = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef"
-    "\ufffe\uffff" + "".join(chr(plane + end) for plane in range(0x10000, 0x110000, 0x10000)
-                             for end in (0xFFFE, 0xFFFF)) + "]"
-)  # fmt: skip
 _LONGEST_ALLELE = 24
 _LONGEST_NAME = 16
-
-
-def fit(text: str) -> str:
-    r"""Return text that may stand in a page: what is unfit becomes U+FFFD.
-
-    >>> fit("rs1\x00\u202e2")
-    'rs1\ufffd\ufffd2'
-    """
-    return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def signed(value: float | None, digits: int = 2) -> str:
@@ -58,6 +42,17 @@ def plain(value: float | None, digits: int = 3) -> str:
         return NOTHING
     least = 10.0**-digits
     return f"<{least:g}" if 0 < value < least / 2 else f"{value:.{digits}f}"
+
+
+def fact(value: float | str | bool) -> str:
+    """Return a fact that stands beside a variant.
+
+    >>> fact(True), fact(0.30000000000000004), fact(1e-30), fact(12345678)
+    ('yes', '0.3', '1e-30', '12345678')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def span(lower: float | None, upper: float | None) -> str:

@@ -30,6 +30,7 @@ def facts(engine: Engine, address: tuple[Any, ...]) -> dict[str, Any]:
         "models": {name: list(model.providers) for name, model in engine.models.items()},
         "reference": reference.name if reference else None,
         "assembly": reference.assembly if reference else None,
+        "evidence": settings.evidence.name if settings.evidence else None,
         "jobs": str(settings.jobs.absolute()) if settings.jobs else None,
         "keys": settings.keys is not None,
         "limits": Limits.of(settings.model_dump()).model_dump(),
@@ -43,8 +44,9 @@ def warnings(engine: Engine) -> Iterator[str]:
         yield "no --reference: variants, regions and jobs are refused, sequences are scored"
         if settings.assembly is not None:
             yield f"--assembly {settings.assembly} is without effect: there is no --reference"
-        if settings.jobs is not None:
-            yield "--jobs is without effect: there is no --reference"
+        for name in ("evidence", "jobs"):
+            if getattr(settings, name) is not None:
+                yield f"--{name} is without effect: there is no --reference"
         return
     if reference.assembly is None:
         yield "no --assembly: answers cannot say of which genome the reference is"

@@ -24,7 +24,9 @@ async def triage(
     """Say of each variant of a list what can be said at an error rate, and rank them.
 
     The rate is kept over the calls of the request as one list. A variant of which nobody can tell
-    has that as its tier; one that cannot be scored has a status and a reason, and none.
+    has that as its tier; one that cannot be scored has a status and a reason, and none. Measured
+    effects, where the service has some, and likelihood ratios, where they are asked for, stand
+    beside the rows and change no call.
     """
     await charge_items(call, body)
     content = await calls.triage(call.engine, body, call.deadline)

@@ -93,7 +93,11 @@ def test_every_spelling_leads_to_the_one_name(small, text):
 def test_whoever_is_faster_than_the_server_loses_nothing(small):
     # Enter before the models were known asked for a model without a name.
     waiting = []
-    small.page.route("**/v1/models", lambda route: waiting.append(route))
+
+    def hold(route) -> None:
+        waiting.append(route)
+
+    small.page.route("**/v1/models", hold)
     page = small.open()
     page.get_by_label("Variant", exact=True).fill(SNV)
     page.keyboard.press("Enter")

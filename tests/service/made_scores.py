@@ -19,9 +19,11 @@ def make_scores(
     values: Sequence[float] | None = None,
     n_targets: int = 1,
     novelty: Sequence[float] | None = None,
+    calibrated: tuple[bool, ...] | None = None,
 ) -> Scores:
     """One value for all numbers of each ALT; by default 1.5, and NaN where there is no score.
 
+    Every ALT is a single-base change; no target is calibrated unless it is said.
     Novelty is 0.25 unless it is given; what is novel is so by a low GC.
     """
     is_ok = [status is Status.OK for status in statuses]
@@ -33,7 +35,7 @@ def make_scores(
     forms = [f"{row}:A:C" if ok else "." for row, ok in enumerate(is_ok, 1)]
     p = np.where(is_ok, 0.25 if novelty is None else np.array(novelty, float), np.nan)
     novel_as = np.where(p < LEVEL, Aspect.LOW_GC.value, ORDINARY)
-    return Scores(list(statuses), effects, (False,) * n_targets, forms, p, novel_as)
+    return Scores(list(statuses), effects, calibrated or (False,) * n_targets, forms, p, novel_as)
 
 
 def make_record(line: bytes, number: int = 1) -> Record:

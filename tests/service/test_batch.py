@@ -162,7 +162,7 @@ def test_a_table_has_a_row_per_alt(tmp_path, cohort, scorer):
     names, *cells = [row.rstrip(b"\n").split(b"\t") for row in rows]
     assert [row[names.index(b"status")].decode() for row in cells] == cohort.statuses
     assert {len(row) for row in cells} == {len(names)}
-    assert len(names) == len(FIXED_COLUMNS) + 2 * len(EFFECT_FIELDS)
+    assert len(names) == len(FIXED_COLUMNS) + 2 * (1 + len(EFFECT_FIELDS))
     novelty = [row[names.index(b"novelty")] for row in cells]
     is_ok = [status == Status.OK for status in cohort.statuses]
     assert [text != b"." for text in novelty] == is_ok

@@ -304,7 +304,7 @@ def test_a_command_looks_at_the_variables_of_its_own_settings_only(
 @pytest.mark.parametrize(
     ("more", "names", "in_words"),
     [
-        ([], "K562", "intervals calibrated for K562, NOT for WTC11"),
+        ([], "K562", "intervals of single-base changes calibrated for K562, NOT for WTC11"),
         (["--fast"], "none", "intervals NOT calibrated"),
     ],
 )
@@ -322,7 +322,7 @@ def test_every_output_says_which_targets_are_calibrated(
         assert f"\n# calibrated_targets={names}\n" in text
         return
     assert f'##varsigma=<ID=calibrated_targets,Value="{names}">' in text
-    state = "uncalibrated" if more else "calibrated"
+    state = "uncalibrated" if more else "calibrated for single-base changes"
     for what in ("the true effect", "what a repeat of the assay would measure"):
         assert f"interval of {what}; {state}; assay target K562" in text
         assert f"interval of {what}; uncalibrated; assay target WTC11" in text

@@ -198,6 +198,17 @@ def test_a_region_whole_and_in_lines(asked, app):
     assert rows == whole.targets["K562"].effect
 
 
+def test_a_variant_in_any_spelling_gets_its_name_and_can_be_scored(asked, app):
+    named = asked.do("variants", f"chr1:g.41{CHR1[40]}>{ALT}")
+    other = TestClient(app).get("/v1/variants", params={"q": f"1-41-{CHR1[40]}-{ALT}"}).json()
+    assert named.model_dump(mode="json") == other | {"notes": named.notes}
+    body = VariantBody(contig=named.contig, pos=named.pos, ref=named.ref, alt=named.alt)
+    assert asked.do("score", [body], model="sum").results[0].status == "ok"
+    with pytest.raises(RefusedError, match="rs12345") as error:
+        asked.do("variants", "rs12345")
+    assert error.value.status == 422
+
+
 def test_what_the_service_says_of_itself(asked, app):
     models = asked.do("models")
     assert [model.name for model in models.models] == ["sum", "sum_one"]
@@ -270,6 +281,7 @@ def test_what_no_service_would_take_is_not_sent(mode):
             "variants[1] (chr17:-5:G>A): pos: Input should be greater than or equal to 0",
         ),
         ("sequences", (["ACGT", ""],), "sequences[1]: sequence: String should have at least 1"),
+        ("variants", ("",), "q: String should have at least 1"),
         ("saturation", ("chr1", 5, 4), "end must not be less than start"),
         ("score", ([SNV, PAIR],), "one request holds either variants or pairs"),
     ],
@@ -627,4 +639,6 @@ def test_both_clients_can_do_the_same():
         }
 
     assert surface(Client) == surface(AsyncClient)
-    assert {"score", "score_lines", "sequences", "saturation", "submit"} <= surface(Client).keys()
+    assert {"score", "score_lines", "sequences", "saturation", "submit", "variants"} <= surface(
+        Client
+    ).keys()

@@ -10,7 +10,7 @@ from service.evidence import Evidence
 from service.measured import Measurement, read_measurements
 from service.reference import Reference
 from service.variants import Variant
-from tests.genomes import CHR1, genome
+from tests.genomes import CHR1, CHR_M, genome
 
 CAGI5 = "element\tchrom\tpos\tref\talt\tvalue\tconfidence"
 KIRCHER = "element\tchrom\tpos\tref\talt\tbarcodes\tdna\trna\tvalue\tp_value\tse"
@@ -185,6 +185,46 @@ def test_a_table_of_another_assembly_is_refused(table):
         pytest.raises(InputFileError, match=r"another REF than .*GRCh37.* line \d+"),
     ):
         Evidence.open(table("chrom\tpos\tref\talt\tvalue", *rows), reference)
+
+
+def test_rows_elsewhere_do_not_hide_another_assembly(table):
+    # An excerpt of a genome knows few of the rows; those that it knows decide.
+    rows = [f"1\t{pos}\t{CHR1[pos]}\tN\t0.1" for pos in range(1, 60)]
+    elsewhere = [f"chr2\t{pos}\tA\tC\t0.1" for pos in range(1, 3000)]
+    # Neither an insertion without bases in REF nor an unknown base of the reference is compared.
+    elsewhere += [f"1\t{pos}\t-\tT\t0.1" for pos in range(1, 99)] + ["chr3\t2\tC\tA\t0.1"]
+    with genome({"chr1": CHR1, "chr3": "ANNNA"}) as reference:
+        path = table("chrom\tpos\tref\talt\tvalue", *elsewhere, *rows)
+        with pytest.raises(InputFileError, match=r"\d+ of 59 measured rows"):
+            Evidence.open(path, reference)
+        rest = Evidence.open(table("chrom\tpos\tref\talt\tvalue", *elsewhere), reference)
+    assert (rest.n_measured, rest.n_compared, rest.n_mismatched) == (3098, 0, 0)
+
+
+@pytest.mark.parametrize("is_insertion", [True, False])
+def test_what_follows_another_allele_is_never_the_measurement_of_a_variant(table, is_insertion):
+    # The allele that differs is trimmed off, so that what is left looks like the variant's change.
+    before, at = CHR1[40], "" if is_insertion else CHR1[41]
+    other, alt = (base for base in "ACGT" if base not in CHR1[40:42])  # an insertion cannot slide
+    same = [f"1\t{pos}\t{CHR1[pos - 1]}\tN\t0.1" for pos in range(1, 30)]
+    row = f"1\t41\t{other}{at}\t{other}{alt}\t3"
+    spelt = Variant("1", 41, before + at, before + alt)
+    header = "chrom\tpos\tref\talt\tvalue"
+    with genome({"chr1": CHR1}) as reference:
+        evidence = Evidence.open(table(header, *same, row), reference)
+        assert evidence.n_mismatched == 1
+        assert not evidence.near(spelt).is_exact
+        right = f"1\t41\t{before}{at}\t{before}{alt}\t3"
+        assert Evidence.open(table(header, *same, right), reference).near(spelt).is_exact
+
+
+def test_another_mitochondrion_is_another_contig(table):
+    # chrM of hg19 is not the MT of the assembly, and their coordinates differ.
+    path = table("chrom\tpos\tref\talt\tvalue", "MT\t5\tA\tT\t0.7", "chrM\t9\tG\tA\t0.9")
+    with genome({"chrM": CHR_M + "A" * (16_571 - len(CHR_M))}, "GRCh37") as reference:
+        assert reference.resolve("MT") is None
+        evidence = Evidence.open(path, reference)
+        assert evidence.near(Variant("chrM", 5, CHR_M[4], "T")).strongest.value == 0.9
 
 
 BAD = {

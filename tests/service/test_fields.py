@@ -84,12 +84,15 @@ def test_columns_run_over_the_numbers_of_one_target_before_the_next():
 
 def test_what_is_said_once_has_a_text_in_every_column():
     statuses = [Status.OK, Status.STAR_ALT, Status.OK]
-    scores = make_scores(statuses, novelty=[0.0000123456789, np.nan, 1])
+    novelty = [0.0000123456789, np.nan, 1]
+    scores = make_scores(statuses, n_targets=2, novelty=novelty, calibrated=(True, False))
+    scores.normalised[2] = "3:A:AC"
     assert variant_texts(scores) == [
-        (b"ok", b"1:A:C", b"1.23457e-05", b"low_gc"),
-        (b"star_alt", b".", b".", b"."),
-        (b"ok", b"3:A:C", b"1", b"."),
+        (b"ok", b"1:A:C", b"1.23457e-05", b"low_gc", b"true", b"false"),
+        (b"star_alt", b".", b".", b".", b".", b"."),
+        (b"ok", b"3:A:AC", b"1", b".", b"false", b"false"),
     ]
+    assert variant_texts(make_scores([])) == []
     assert len(VARIANT_COLUMNS) == 4
     assert set(VARIANT_COLUMNS) <= ScoredItem.model_fields.keys()
 

@@ -11,7 +11,7 @@ import pytest
 from service.errors import Status, ValidationError
 from service.parquet import METADATA_KEY, require_pyarrow, write_parquet
 from service.records import parse_lines
-from service.tables import FIXED_COLUMNS, TsvEncoder, number_columns
+from service.tables import FIXED_COLUMNS, TsvEncoder, flag_columns, number_columns
 from tests.service.made_scores import make_scores
 
 pa = pytest.importorskip("pyarrow")
@@ -55,7 +55,7 @@ def path(tmp_path, shards) -> Path:
 
 
 def test_the_numbers_are_those_of_the_tsv(path, shards):
-    names = [*FIXED_COLUMNS, *number_columns(TARGETS)]
+    names = [*FIXED_COLUMNS, *flag_columns(TARGETS), *number_columns(TARGETS)]
     cells = [row.split(b"\t") for row in b"".join(shards).rstrip(b"\n").split(b"\n")]
     found = pq.read_table(path).to_pydict()
     assert list(found) == names
@@ -63,6 +63,10 @@ def test_the_numbers_are_those_of_the_tsv(path, shards):
         column = [row[place].decode("utf-8", "replace") for row in cells]
         if name in number_columns(TARGETS) or name == "novelty":
             assert found[name] == [None if text == "." else float(text) for text in column]
+        elif name in flag_columns(TARGETS):
+            known = {".": None, "true": True, "false": False}
+            assert found[name] == [known[text] for text in column]
+            assert False in found[name]
         elif name in {"alt_index", "status", "normalised", "novel_as"}:
             assert list(map(str, found[name])) == column
     assert sum(value is not None for value in found["K562_effect"]) == 2
@@ -89,13 +93,15 @@ def test_text_is_kept_and_pos_is_null_where_it_is_no_integer(path):
 def test_columns_have_types_and_each_shard_its_row_group(path):
     file = pq.ParquetFile(path)
     schema = file.schema_arrow
-    assert schema.names == [*FIXED_COLUMNS, *number_columns(TARGETS)]
+    flags, numbers = flag_columns(TARGETS), number_columns(TARGETS)
+    assert schema.names == [*FIXED_COLUMNS, *flags, *numbers]
+    assert {schema.field(name).type for name in flags} == {pa.bool_()}
     assert schema.field("pos").type == pa.int64()
     assert schema.field("alt_index").type == pa.int32()
     assert schema.field("normalised").type == pa.string()
     assert schema.field("novelty").type == pa.float64()
     assert schema.field("novel_as").type == pa.string()
-    assert {schema.field(name).type for name in number_columns(TARGETS)} == {pa.float64()}
+    assert {schema.field(name).type for name in numbers} == {pa.float64()}
     groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     assert groups == [3, 3, 1], "a shard of blank lines has none"
 

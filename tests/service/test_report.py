@@ -1,6 +1,7 @@
 """The page of a triaged list: whole, readable without eyes, asking for nothing, and true."""
 
 import base64
+import dataclasses
 import hashlib
 import re
 from itertools import pairwise
@@ -19,6 +20,7 @@ from service.report.page import rendered
 from service.report.words import NOTHING, signed
 from service.saturation import ALTS, Region, effect_map, read_region
 from service.triage import TIERS, Tier
+from service.triage_facts import EVIDENCE_FACTS, RATIO_FACTS
 from service.triage_list import Given, TriageOptions
 from service.variants import Edit, Variant
 from tests.genomes import write_fasta
@@ -258,6 +260,58 @@ def test_facts_that_others_add_to_rows_are_shown(scorer, found, maps):
     assert "<dt>nearest measured</dt><dd>&lt;b&gt;3 bp away&lt;/b&gt;</dd>" in text
 
 
+def test_facts_are_said_to_a_person_and_where_there_are_none_too(scorer, found, maps):
+    """Of the first row a measurement and a ratio, of the others neither."""
+    made = {
+        "evidence": {"file": "<b>.tsv", "within": 7},
+        "likelihood_ratios": {"effect": "p < 0.001", "none": "p > 0.05", "confidence": 0.95},
+    }
+    names = (*EVIDENCE_FACTS, *RATIO_FACTS)
+    values = [False, 2, 3, 0.30000000000000004, None, 1e-30, "<i>", "1:5:A:C", 4.48151, 2.5, 8.0]
+    rows = [
+        dataclasses.replace(row, more=dict.fromkeys(names) | (dict(zip(names, values, strict=True))
+                            if row is found.rows[0] else {}))
+        for row in found.rows
+    ]  # fmt: skip
+    told = dataclasses.replace(found, rows=tuple(rows), provenance={**found.provenance, **made})
+    page = html5lib.HTMLParser(strict=True).parse(written(told, maps, scorer))
+    first, second, *_ = page.iter(f"{XHTML}article")
+    assert [words(cell) for cell in first.find(f"{XHTML}dl")] == [
+        "measured is exact", "no", "measured distance", "2", "measured n", "3", "measured value",
+        "0.3", "measured p value", "1e-30", "measured element", "<i>", "measured as", "1:5:A:C",
+        "likelihood ratio", "4.482", "likelihood ratio lower", "2.5", "likelihood ratio upper", "8",
+    ]  # fmt: skip
+    assert [words(cell) for cell in second.find(f"{XHTML}dl")] == [
+        "measured", "nothing within 7 bases",
+        "likelihood ratio", "none: the table says nothing of such a change",
+    ]  # fmt: skip
+    [method] = [s for s in page.iter(f"{XHTML}section") if s.get("id") == "method"]
+    said = words(method)
+    for part in ("the table <b>.tsv says", "The one kind: p < 0.001. The other: p > 0.05.",
+                 "bounds of 95", "never about disease", "larger than is usual"):  # fmt: skip
+        assert part in said
+    plain = words(html5lib.HTMLParser(strict=True).parse(written(found, maps, scorer)))
+    assert "Likelihood ratio" not in plain
+    assert "measured as" not in plain
+
+
+def test_a_quantile_near_its_end_is_not_the_end(scorer, found, maps):
+    one = found.rows[0]
+    calls = {
+        target: dataclasses.replace(call, numbers={**call.numbers, "quantile": 0.9962})
+        for target, call in one.calls.items()
+    }
+    rows = (dataclasses.replace(one, calls=calls), *found.rows[1:])
+    page = html5lib.HTMLParser(strict=True).parse(
+        written(dataclasses.replace(found, rows=rows), maps, scorer)
+    )
+    assert table(page, "All ")[1][7] == "+0.996"
+    first = next(page.iter(f"{XHTML}article"))
+    lines = [[words(cell) for cell in line] for line in first.iter(f"{XHTML}tr")]
+    [line] = [cells for cells in lines if cells[0] == "quantile among random changes"]
+    assert line[1:] == ["+0.996"] * 2
+
+
 # --- the maps ------------------------------------------------------------------------------------
 
 
@@ -306,6 +360,7 @@ def test_the_beginning_of_a_contig_is_not_known_before(scorer):
     assert one.region.sequence == "N" * 4 + SEQUENCE[:7]
     drawn = picture(one, target="K562", threshold=0.1, full=1.0)
     assert (drawn.first, drawn.last) == (NOTHING, "7")
+    assert f", chr1:{NOTHING} to 7. Lowest effect" in drawn.label
 
 
 def test_shared_changes_are_scored_once(scorer):

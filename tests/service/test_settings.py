@@ -20,6 +20,7 @@ EXAMPLES = {
     "threads": "3", "workers": "4", "ray": "auto", "shard_bytes": "9", "strands": "1",
     "shifts": "0, -10,10", "anchorings": "centre, left", "coverage": "0.5", "batch_size": "7",
     "mismatch_share": "0.2", "error_rate": "0.3", "threshold": "0", "max_triage": "5",
+    "evidence": "measured.tsv",
     "host": "0.0.0.0", "port": "1", "max_body_bytes": "5",
     "max_items": "6", "max_stream_items": "7", "max_region": "8", "max_waiting_sequences": "9",
     "max_long": "2", "micro_batch": "3", "timeout": "4", "drain_delay": "1", "drain_timeout": "6",

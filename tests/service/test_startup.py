@@ -39,9 +39,10 @@ def test_an_assembly_that_is_perhaps_another_one(tiny_fasta, tmp_path, name, ass
 def test_what_has_no_effect_without_a_reference(tmp_path):
     [none] = warnings(None)
     assert none.startswith("no --reference")
-    assert warnings(None, assembly="GRCh37", jobs=tmp_path) == [
+    assert warnings(None, assembly="GRCh37", jobs=tmp_path, evidence=tmp_path / "t.tsv") == [
         none,
         "--assembly GRCh37 is without effect: there is no --reference",
+        "--evidence is without effect: there is no --reference",
         "--jobs is without effect: there is no --reference",
     ]
 
@@ -49,7 +50,9 @@ def test_what_has_no_effect_without_a_reference(tmp_path):
 def test_addresses_and_the_lines_of_the_log(tiny_fasta, tmp_path):
     lines, models = Lines(), {"sum": SimpleNamespace(providers=("CPUExecutionProvider",))}
     with Reference.open(tiny_fasta, "GRCh37") as reference:
-        settings = Settings(jobs=tmp_path, keys=tmp_path / "keys", max_items=7)
+        settings = Settings(
+            jobs=tmp_path, keys=tmp_path / "keys", evidence=tmp_path / "t.tsv", max_items=7
+        )
         engine = SimpleNamespace(settings=settings, reference=reference, models=models)
         facts = startup.facts(engine, ("::1", 8000, 0, 0))
     Log(sink=lines).started(facts, ["careful"])
@@ -63,6 +66,7 @@ def test_addresses_and_the_lines_of_the_log(tiny_fasta, tmp_path):
     assert told["models"] == {"sum": ["CPUExecutionProvider"]}
     assert (told["reference"], told["assembly"]) == (tiny_fasta.name, "GRCh37")
     assert (told["jobs"], told["keys"]) == (str(tmp_path), True)
+    assert told["evidence"] == "t.tsv", "its name, and not where it is"
     assert told["limits"]["max_items"] == 7
     assert str(tmp_path / "keys") not in "".join(lines.raw)
 

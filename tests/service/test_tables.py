@@ -34,9 +34,11 @@ def test_one_row_per_alt_in_order():
     frame = table([line], scores)
     assert list(frame.columns) == [
         *FIXED_COLUMNS,
+        *("K562_calibrated", "HepG2_calibrated"),
         *(f"{target}_{name}" for target in ("K562", "HepG2") for name in NAMES),
     ]
     assert frame["alt"].tolist() == ["C", "<DEL>", "G"]
+    assert frame["K562_calibrated"].fillna("?").tolist() == [False, "?", "?"]
     assert frame["alt_index"].tolist() == [1, 2, 3]
     assert frame["status"].tolist() == ["ok", "symbolic_alt", "model_nan"]
     assert frame["normalised"].fillna("?").tolist() == ["1:A:C", "?", "?"]
@@ -53,6 +55,16 @@ def test_the_numbers_of_a_chunk_stay_with_their_alts():
     assert frame["novelty"].fillna(-1).tolist() == [0.25, 0.0005, -1, 0.01]
     assert frame["novel_as"].fillna(".").tolist() == [".", "low_gc", ".", "."]
     assert frame["HepG2_aleatoric"].fillna(-1).tolist() == [1, 2, -1, 3]
+
+
+def test_each_row_says_of_each_target_whether_it_is_calibrated():
+    line = make_record(b"chr1\t7\t.\tAG\tCG,A,CT\t.\t.\t.\n")
+    scores = make_scores([Status.OK] * 3, n_targets=2, calibrated=(False, True))
+    scores.normalised[:] = ["7:A:C", "7:AG:A", "7:AG:CT"]
+    frame = table([line], scores)
+    assert frame["K562_calibrated"].tolist() == [False, False, False]
+    assert frame["HepG2_calibrated"].tolist() == [True, False, False]
+    assert frame["HepG2_sd"].notna().all()
 
 
 def test_a_record_without_alt_has_a_row():

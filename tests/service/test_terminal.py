@@ -84,3 +84,7 @@ def test_onnx_runtime_does_not_write_to_the_terminal_itself(capfd):
     session = open_session(proto.SerializeToString(), "cpu", 1)
     assert session.get_inputs()[0].name == "bases"
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_line_for_an_error_gives_no_orders_to_the_terminal():
+    assert explained(ValidationError("no contig chr\x1b[2J\n1"))[0] == "no contig chr\ufffd[2J 1"

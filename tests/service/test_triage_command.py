@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.cli import run
 from service.client import Client, SequencePair, VariantBody
-from service.errors import Status
+from service.errors import InputFileError, Status
 from service.fields import EFFECT_FIELDS
 from service.settings import Settings
 from service.tables import MALFORMED
@@ -143,6 +143,24 @@ def test_a_file_gets_its_first_rows_on_the_terminal(place, tmp_path, capsys):
     assert f"{best['contig']}:{int(best['pos']):,}" in error
 
 
+def test_no_text_of_a_file_gives_orders_to_a_terminal(place, tmp_path, capsys):
+    one, other = VARIANTS[:2]
+    lines = [
+        f"chr1\t{one.pos}\ta\x1b[2Jb\t{one.ref}\t{one.alt}\t.\t.\t.",
+        f"chr1\t{other.pos}\tc\u202ed\x85\t{other.ref}\t{other.alt}\t.\t.\t.",
+        "chrX\x1b[31m\t5\t.\tA\tC\t.\t.\t.",
+    ]
+    (tmp_path / "in.vcf").write_text("\n".join([HEADER[0], HEADER[1][:-10], *lines, ""]))
+    options = ("--reference", place / "g.fa", "--models", place / "models")
+    assert triage(tmp_path, tmp_path / "out.tsv", *options) == 0
+    error = capsys.readouterr().err
+    assert "a\ufffd[2Jb" in error
+    assert "c\ufffdd\ufffd" in error
+    assert "does not have: chrX\ufffd[31m" in error
+    assert not set("\x1b\u202e\x85") & set(error)
+    assert "\ta\x1b[2Jb\t" in (tmp_path / "out.tsv").read_text(), "a file keeps what it was given"
+
+
 def test_both_doors_give_the_same(client, found):
     by_index = sorted(found["results"], key=lambda row: row["index"])
     records = [row for row in by_index if row["status"] != MALFORMED]
@@ -173,6 +191,8 @@ def test_fast_calls_nothing_and_says_so_once(place, tmp_path, capsys):
     assert triage(place, tmp_path / "out.tsv", "--fast") == 4
     error = capsys.readouterr().err
     assert error.count("warning: no calls: the calibration holds for strands 2") == 1
+    assert "] *" in error, "an interval without measurements behind it is marked"
+    assert error.count("* not calibrated: no measured effects of such changes stand behind it") == 1
     text = (tmp_path / "out.tsv").read_text()
     assert "# not called on K562: the calibration holds" in text
     scored = [row for row in table(text) if row["status"] == Status.OK]
@@ -213,6 +233,15 @@ def test_what_cannot_be_done_is_said_in_one_line_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_output_may_have_any_name_that_is_free(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    # An option that is not given had a name of its own once.
+    assert triage(place, "None", "--format", "json", "--error-rate", RATE) == 4
+    assert json.loads((tmp_path / "None").read_text())["research_use_only"] is True
+    assert triage(place, "None", "--format", "json", "--evidence", "None") == 1
+    assert "would overwrite the measured effects None" in capsys.readouterr().err
+
+
 def test_the_input_is_not_overwritten(place, tmp_path, capsys):
     vcf = tmp_path / "calls.tsv"
     vcf.write_bytes((place / "in.vcf").read_bytes())
@@ -232,17 +261,22 @@ def test_a_list_in_which_nothing_could_be_scored_is_doubtful(place, tmp_path, ca
     assert "nothing was scored" in capsys.readouterr().err
 
 
-def test_facts_stand_in_the_file_and_change_no_call(place, tmp_path):
-    first = VARIANTS[0]
-    measured = tmp_path / "measured.tsv"
-    measured.write_text(
+@pytest.fixture(scope="module")
+def beside(place, tmp_path_factory) -> Path:
+    """A folder with a table of one measured effect and a model whose card has ratios."""
+    folder, first = tmp_path_factory.mktemp("beside"), VARIANTS[0]
+    (folder / "measured.tsv").write_text(
         f"chrom\tpos\tref\talt\tvalue\nchr1\t{first.pos}\t{first.ref}\t{first.alt}\t0.7\n"
     )
-    shutil.copytree(place / "models", tmp_path / "models")
-    card = tmp_path / "models/sum/card.json"
+    shutil.copytree(place / "models", folder / "models")
+    card = folder / "models/sum/card.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"likelihood_ratios": entry()}))
+    return folder
+
+
+def test_facts_stand_in_the_file_and_change_no_call(place, beside, tmp_path, capsys):
     plain, told = tmp_path / "plain.json", tmp_path / "told.json"
-    assert triage(place, plain) == triage(place, told, *facts_of(tmp_path, measured))
+    assert triage(place, plain) == triage(place, told, *facts_of(beside))
     before, after = (json.loads(path.read_text()) for path in (plain, told))
     facts = {*EVIDENCE_FACTS, *RATIO_FACTS}
     assert [{k: v for k, v in row.items() if k not in facts} for row in after["results"]] == (
@@ -252,10 +286,66 @@ def test_facts_stand_in_the_file_and_change_no_call(place, tmp_path):
     assert (row["measured_is_exact"], row["measured_value"]) == (True, 0.7)
     assert row["likelihood_ratio_lower"] <= row["likelihood_ratio"] <= row["likelihood_ratio_upper"]
     assert after["provenance"]["evidence"]["file"] == "measured.tsv"
+    assert after["provenance"]["likelihood_ratios"]["effect"] == entry()["effect"]
+    error = capsys.readouterr().err
+    assert error.count("ALTs were measured themselves") == 1
+    assert error.count("ALTs have a likelihood ratio") == 1
 
 
-def facts_of(folder, measured):
-    return ["--models", folder / "models", "--evidence", measured, "--likelihood-ratios"]
+def facts_of(folder: Path) -> list[object]:
+    evidence = "--evidence", folder / "measured.tsv"
+    return ["--models", folder / "models", *evidence, "--likelihood-ratios"]
+
+
+def test_the_service_puts_the_same_beside_its_rows(place, beside, tmp_path):
+    assert triage(place, tmp_path / "told.json", *facts_of(beside)) == 4
+    told = json.loads((tmp_path / "told.json").read_text())
+    expected = {row["id"]: row for row in told["results"]}
+    settings = Settings(
+        models=beside / "models", reference=place / "g.fa", evidence=beside / "measured.tsv",
+        threads=1, device="cpu",
+    )  # fmt: skip
+    given = [
+        VariantBody(contig=v.contig, pos=v.pos, ref=v.ref, alt=v.alt, id=f"v{number}")
+        for number, v in enumerate(PLACED)
+    ]
+    with (
+        TestClient(create_app(settings)) as http,
+        Client("http://varsigma.test", http=http) as client,
+    ):
+        plain = client.triage(given)
+        asked = client.triage(given, likelihood_ratios=True)
+    said = asked.model_dump(mode="json", exclude_unset=True)
+    for result in said["results"]:
+        row = expected[result["id"]]
+        for name in EVIDENCE_FACTS:
+            assert result[name] == row[name]
+        for name in RATIO_FACTS:
+            assert (result[name] is None) == (row[name] is None)
+            assert result[name] is None or result[name] == pytest.approx(row[name], rel=1e-6)
+    assert said["results"][0]["measured_value"] == 0.7
+    assert any(result["likelihood_ratio"] for result in said["results"])
+    for name in ("evidence", "likelihood_ratios"):
+        assert said["provenance"][name] == told["provenance"][name]
+    # Ratios are there where they are asked for, and no call hangs on them.
+    facts = {*EVIDENCE_FACTS, *RATIO_FACTS}
+    for one, other in zip(
+        plain.model_dump(exclude_unset=True)["results"],
+        asked.model_dump(exclude_unset=True)["results"],
+        strict=True,
+    ):
+        assert other.keys() - one.keys() == set(RATIO_FACTS)
+        assert {k: v for k, v in one.items() if k not in facts} == {
+            k: v for k, v in other.items() if k not in facts
+        }
+
+
+def test_a_service_does_not_start_with_a_table_that_has_a_bad_row(place, tmp_path):
+    table = tmp_path / "measured.tsv"
+    table.write_text("chrom\tpos\tref\talt\tvalue\nchr1\tx\tA\tC\t0.1\n")
+    settings = Settings(models=place / "models", reference=place / "g.fa", evidence=table)
+    with pytest.raises(InputFileError, match=r"line 2 of measured.tsv: pos is 'x'"):
+        create_app(settings)
 
 
 def test_facts_that_are_not_there_stop_the_start(place, tmp_path, capsys):
@@ -300,6 +390,8 @@ def test_pairs_get_numbers_and_no_call(client):
         ({"error_rate": 1.0}, 422, "error_rate"),
         ({"threshold": -0.1}, 422, "threshold"),
         ({"compare": 1}, 422, "compare"),
+        ({"likelihood_ratios": True}, 422, "the card of sum has no likelihood ratios"),
+        ({"likelihood_ratios": 1}, 422, "likelihood_ratios"),
         ({"errorrate": 0.1}, 422, "errorrate"),
         ({"model": "none"}, 404, "no model 'none'"),
         ({"strands": 3}, 422, "strands"),
@@ -325,5 +417,6 @@ def test_the_client_asks_for_it(client):
     given = body(error_rate=0.3, target="HepG2", threshold=0.05)
     for one in given["variants"]:
         one["id"] = "mine"
-    assert found.model_dump(mode="json") == client.post("/v1/triage", json=given).json()
+    answer = client.post("/v1/triage", json=given).json()
+    assert found.model_dump(mode="json", exclude_unset=True) == answer
     assert pairs.results[0].tier is Tier.UNKNOWN

@@ -13,6 +13,7 @@ from service.scoring import Scorer, ScoringOptions
 from service.triage_facts import (
     EVIDENCE_FACTS,
     RATIO_FACTS,
+    remarks,
     with_evidence,
     with_likelihood_ratios,
 )
@@ -102,3 +103,29 @@ def test_both_stand_side_by_side(scorer, found, tmp_path):
         with_likelihood_ratios(found, scorer.model, ScoringOptions()), Evidence.open(table)
     )
     assert {tuple(row.more) for row in both.rows} == {(*RATIO_FACTS, *EVIDENCE_FACTS)}
+
+
+def test_it_is_said_how_many_have_them(scorer, found, tmp_path):
+    table = tmp_path / "measured.tsv"
+    first, second = VARIANTS[:2]
+    table.write_text(
+        f"chrom\tpos\tref\talt\tvalue\nchr1\t{first.pos}\t{first.ref}\t{first.alt}\t1\n"
+        f"chr1\t{second.pos + 3}\t{GENOME[second.pos + 2]}\t-\t0.9\n"
+    )
+    assert list(remarks(found)) == []
+    told = with_evidence(found, Evidence.open(table), within=3)
+    # The deletion touches the base after the first variant's.
+    assert list(remarks(told)) == [
+        "1 of 9 scored ALTs were measured themselves, of 2 others something within 3 bases"
+    ]
+    told = with_likelihood_ratios(found, scorer.model, ScoringOptions())
+    [ratio, *rest] = [row for row in told.rows if row.more["likelihood_ratio"] is not None]
+    ratio.more.update(likelihood_ratio_lower=1.01, likelihood_ratio_upper=2.0)
+    [line] = remarks(told)
+    assert line.startswith(
+        f"{1 + len(rest)} of 9 scored ALTs have a likelihood ratio, {len(rest)} of them one that"
+        " cannot be told from 1; it is about what an assay finds, not about disease"
+    )
+    [line] = remarks(with_likelihood_ratios(found, scorer.model, ScoringOptions(strands=1)))
+    assert line.startswith("0 of 9 scored ALTs have a likelihood ratio")
+    assert line.endswith("on K562, HepG2 with strands 2 and shifts 0, up to a size of 2")

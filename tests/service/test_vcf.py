@@ -103,7 +103,9 @@ def test_info_gets_one_value_per_alt() -> None:
     assert info["VARSIGMA_NORM"] == "1:A:C,."
     names = [f"VARSIGMA_{t}_{f.name.upper()}" for t in ("K562", "HEP_G2") for f in EFFECT_FIELDS]
     once = ["VARSIGMA_STATUS", "VARSIGMA_NORM", "VARSIGMA_NOVELTY", "VARSIGMA_NOVEL_AS"]
-    assert list(info) == ["DP", *once, *names]
+    flags = ["VARSIGMA_K562_CALIBRATED", "VARSIGMA_HEP_G2_CALIBRATED"]
+    assert list(info) == ["DP", *once, *flags, *names]
+    assert {info[name] for name in flags} == {"false,."}
     assert {info[name] for name in names} == {"1.5,."}
 
 
@@ -179,7 +181,7 @@ def test_info_is_appended_to_and_an_earlier_run_is_replaced(info: bytes, kept: b
         assert out[7].startswith(
             kept
             + b"VARSIGMA_STATUS=ok;VARSIGMA_NORM=1:A:C;VARSIGMA_NOVELTY=0.25;VARSIGMA_NOVEL_AS=.;"
-            + b"VARSIGMA_K562_EFFECT=1.5;"
+            + b"VARSIGMA_K562_CALIBRATED=false;VARSIGMA_K562_EFFECT=1.5;"
         )
         assert out[7].count(b"VARSIGMA_STATUS=") == 1 + kept.count(b"VARSIGMA_STATUS=")
         assert out[7].count(b"VARSIGMA_NORM=") == 1
@@ -264,10 +266,24 @@ def test_each_declaration_says_whether_its_target_is_calibrated() -> None:
     codec = VcfEncoder(("K562", "WTC11"), coverage=0.9, provenance=provenance)
     lines = codec.header(read(COLUMNS), {}).decode().splitlines()
     for field in EFFECT_FIELDS:
-        for target, state in (("K562", "; calibrated; "), ("WTC11", "; uncalibrated; ")):
+        fitted = "; calibrated for single-base changes; "
+        for target, state in (("K562", fitted), ("WTC11", "; uncalibrated; ")):
             [line] = [text for text in lines if f"<ID={info_key(target, field.name)}," in text]
             assert (state in line) is field.is_scaled, line
             assert f'; assay target {target}"' in line
+
+
+def test_a_longer_change_is_not_calibrated_beside_a_single_one_that_is() -> None:
+    scores = make_scores([Status.OK] * 4, n_targets=2, calibrated=(True, False))
+    scores.normalised[:] = ["7:A:C", "7:A:AC", "7:AG:CT", "7:A:A"]
+    codec = VcfEncoder(("K562", "WTC11"), coverage=0.9, provenance={})
+    line = make_record(b"chr1\t7\t.\tAG\tCG,ACG,CT,AG\t.\t.\t.\n")
+    info = info_of(codec.lines([line], scores))
+    assert info["VARSIGMA_K562_CALIBRATED"] == "true,false,false,false"
+    assert info["VARSIGMA_WTC11_CALIBRATED"] == "false,false,false,false"
+    assert info["VARSIGMA_K562_SD"] == "1.5,1.5,1.5,1.5", "the numbers stay"
+    declared = codec.header(read(COLUMNS), {}).decode()
+    assert "<ID=VARSIGMA_K562_CALIBRATED,Number=A,Type=String," in declared
 
 
 def test_declarations_of_an_earlier_run_are_replaced() -> None:

@@ -24,6 +24,7 @@ from training.evaluation.novelty import (
 )
 from training.evaluation.novelty_accuracy import ACCURACY, accuracy_by_novelty
 from training.evaluation.novelty_tables import (
+    BY_LENGTH,
     CAGI5,
     FALSE_FLAGS,
     FLAGGED,
@@ -88,6 +89,16 @@ def test_few_ordinary_inserts_are_flagged_and_designed_ones_counted_apart(report
     everything = found.cell("mattioli2018_pool1_K562", FLAGGED).value
     assert everything > 0.3, "its scrambled tiles are flagged"
     assert found.cell("mattioli2018_pool1_K562", "n") == 40
+
+
+def test_inserts_cut_to_the_lengths_of_other_assays_are_counted(report, table):
+    found = report.table(BY_LENGTH)
+    lengths = sorted(table["sequence"].str.len().unique(), reverse=True)
+    assert [row[0] for row in found.rows] == [f"{length} bases" for length in lengths]
+    assert len(lengths) > 1
+    assert {row[1] for row in found.rows} == {200}, "the same inserts, whole and cut"
+    for _, _, share, _ in found.rows:
+        assert share.low <= share.value <= share.high < 0.2
 
 
 def test_the_fit_sees_training_folds_alone(table, novelty):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,6 +148,22 @@ def test_small_folds_get_fewer_bins():
     values = np.arange(1000.0)
     sizes = {n: Lookup.fit(values[:n], values[:n]).sd.size for n in (10, 60, 150, 500, 1000)}
     assert sizes == {10: 1, 60: 2, 150: 6, 500: 20, 1000: 20}
+
+
+def test_the_measured_sd_of_a_test_row_is_the_raw_one(noisy):
+    table, values, true = noisy
+    shrunk = table.assign(variance_shrunk=np.random.default_rng(2).exponential(size=len(table)))
+    assert cells((shrunk, values, true), truth) == cells(noisy, truth)
+    altered = table.assign(noise_sd=table["noise_sd"].where(table["fold"] != 0, 1 / table["true"]))
+    altered["noise_sd"] = altered["noise_sd"].where(table["noise_sd"].notna())
+    assert cells((altered, values, true), truth)["sigma"].high < -0.9
+
+
+@pytest.mark.parametrize("folder", ["training/evaluation", "training/report"])
+def test_no_evaluation_reads_shrunk_variances(folder):
+    modules = sorted((Path(__file__).parents[2] / folder).rglob("*.py"))
+    assert modules
+    assert not [path.name for path in modules if "variance_shrunk" in path.read_text()]
 
 
 def test_noise_without_its_replicates_is_refused(noisy):

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from typer.testing import CliRunner
 
 from service.mixture import Mixture
@@ -16,8 +18,10 @@ from training import cli
 from training.card import read_card
 from training.datasets.cagi5 import ELEMENTS, locus_of
 from training.evaluation.agreement import position_counts
+from training.evaluation.drawings import INTERVALS
+from training.evaluation.predictions import NOMINAL
 from training.evaluation.report import Report
-from training.evaluation.shape import Evidence
+from training.evaluation.risk_tables import RISK
 from training.evaluation.triage_tables import tiers_kept
 from training.evaluation.uncertainty import fit_left_out, judge
 from training.evaluation.uncertainty_tables import layout
@@ -31,9 +35,7 @@ def of_elements(seed, n=3000):
     table = pd.DataFrame(
         {"element": element, "pos": np.arange(n) // 45, "confidence": np.linspace(0, 0.5, n)}
     )
-    return Evidence(
-        evidence.effect, evidence.epistemic, evidence.value, evidence.error, locus
-    ), table
+    return dataclasses.replace(evidence, locus=locus), table
 
 
 def exported(evidence, sd=0.9):
@@ -64,8 +66,14 @@ def test_a_distribution_that_holds_is_found_to_hold(report):
     assert scores.cell("one shape about zero", relative).high < 1
     assert scores.cell("as exported", relative).high < 0.7
     pit = report.table("Probability integral transform (0.1 in each if the distribution holds)")
-    np.testing.assert_allclose([row[1] for row in pit.rows], 0.1, atol=0.03)
-    assert max(row[2] for row in pit.rows) > 0.2, "far too wide: all in the middle"
+    np.testing.assert_allclose([row[1].value for row in pit.rows], 0.1, atol=0.03)
+    assert all(row[1].low < row[1].value < row[1].high for row in pit.rows)
+    assert max(row[2].low for row in pit.rows) > 0.2, "far too wide: all in the middle"
+    reliable = report.table(INTERVALS)
+    for (label, share, lowest, highest, _), nominal in zip(reliable.rows, NOMINAL, strict=True):
+        assert label == f"{nominal:.0%}"
+        assert lowest <= share.low < share.value < share.high <= highest
+        assert share.value == pytest.approx(table.cell("all", f"inside {label}"))
 
 
 def test_signs_come_true_as_often_as_said(report):
@@ -90,6 +98,24 @@ def test_calls_are_wrong_as_often_as_they_were_said_to_be(report):
         wrong = table.cell(label, "wrong direction").value
         assert wrong == pytest.approx(said, abs=0.03 + 2 * np.sqrt(said / n))
         assert table.cell(label, "either").value >= wrong
+
+
+def test_the_event_that_a_rate_is_about_by_hand():
+    true = Mixture.normal(np.repeat([-1.0, 1.0, 0.0], [3, 2, 3]), np.full(8, 0.01))
+    # Against their calls are the third, the fifth and the last.
+    value = np.array([-1.0, -0.5, -0.2, 0.5, -1.0, -0.1, 0.2, 0.4])
+    judged = SimpleNamespace(
+        true=true, measured=true.widened(0.5), evidence=SimpleNamespace(value=value)
+    )
+    of_effect, of_none = tiers_kept(judged, np.ones((1, 8)), 0.3).rows[:2]
+    sd = np.hypot(0.5, 0.01)
+    assert of_effect[:2] == ("10%, an effect beyond 0.3", 5)
+    assert of_none[:2] == ("10%, no effect beyond 0.3", 3)
+    assert of_effect[3] == pytest.approx(norm.cdf(-0.7 / sd))
+    assert of_none[3] == pytest.approx(2 * norm.cdf(-0.3 / sd))
+    for row, share in ((of_effect, 2 / 5), (of_none, 1 / 3)):
+        assert row[2] == pytest.approx(0, abs=1e-9)
+        assert [row[4].value, row[4].low, row[4].high] == pytest.approx([share] * 3)
 
 
 def kept(fitted, factor):
@@ -191,20 +217,14 @@ def test_certainty_that_tells_of_the_error_pays_and_noise_does_not(fitted):
     for evidence in (release, other):
         # Errors as large as the members say.
         value = TRUTH.small_slope * evidence.effect + rng.normal(0, 5 * evidence.epistemic)
-        pair.append(
-            Evidence(evidence.effect, evidence.epistemic, value, evidence.error, evidence.locus)
-        )
-    title = (
-        "Mean |error| as the least certain are left out, over that of a random order, within "
-        "tenths of |effect|"
-    )
+        pair.append(dataclasses.replace(evidence, value=value))
     telling_fit = fit_left_out(pair[0])
     telling = layout("toy", judge(telling_fit, pair[1], table, exported(other)), draws=100)
     silent = layout("toy", judge(fitted, other, table, exported(other)), draws=100)
-    telling, silent = telling.table(title), silent.table(title)
-    assert telling.cell("predicted SD", "pooled") < 0.8
-    assert telling.cell("predicted SD", "within each element") < 0.8
-    assert silent.cell("epistemic SD", "pooled") == pytest.approx(1, abs=0.12)
+    telling, silent = telling.table(RISK), silent.table(RISK)
+    for column in telling.columns[1:]:
+        assert telling.cell("predicted SD", column).high < 0.85
+    assert silent.cell("epistemic SD", "all, by SD").value == pytest.approx(1, abs=0.12)
 
 
 @pytest.mark.slow

@@ -99,9 +99,10 @@ def shrink_variance(table: pd.DataFrame) -> pd.Series[np.float64]:
     freedom the trend is worth. The result is (d0 * s0^2 + d * s^2) / (d0 + d).
     Smyth 2004 (10.2202/1544-6115.1027), Phipson et al. 2016 (10.1214/16-AOAS920).
 
-    Trend and d0 are fitted on the rows of all folds, held-out ones included: a handful of global
-    parameters per assay, and the one way by which held-out SDs enter training targets. Metrics are
-    taken against `noise_sd`, which is not shrunk.
+    Trend and d0 are fitted on all rows given: a handful of global parameters per assay. Where these
+    are the rows of all folds, as in the table of the shipped models, that is the one way by which
+    held-out SDs, though no held-out activity, enter training targets; `campaign_table` gives the
+    training folds alone. Metrics are taken against `noise_sd`, which is not shrunk.
 
     Args:
       table: columns assay, activity, noise_sd, n_replicates, n_barcodes.

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import lightning
 import numpy as np
@@ -23,6 +25,7 @@ from training.assays import Assay
 from training.batches import LabelledSequences, Scale
 from training.datasets.table import table_digest
 from training.distil.lessons import DistilError, TaughtBatches, Teacher
+from training.distil.loss import Distillation
 from training.distil.mutants import Mutants
 from training.distil.places import member_files, student_folder
 from training.export import served_assays
@@ -105,8 +108,9 @@ def distil_student(
             seed=seed,
             epochs=optim.epochs,
         )
+        loss = replace(cast(Distillation, recipe.loss), n_members=len(members))
         network = run_cycles(
-            recipe,
+            replace(recipe, loss=loss),
             batches,
             validation,
             [folder / f"cycle{number}" for number in range(len(optim.cycles))],

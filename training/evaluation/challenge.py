@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import numpy as np
 import pandas as pd
@@ -104,6 +104,29 @@ def load_deletions(
 def load_release(data_dir: Path) -> pd.DataFrame:
     """Read the release set: 4,650 rows with the columns of `load_challenge`, no variant shared."""
     return _read(locate_cagi5(RELEASE, data_dir).path)
+
+
+def cagi5_variants(
+    data_dir: Path, split: Literal["challenge", "release"]
+) -> tuple[pd.DataFrame, str]:
+    """What names the variants of a set; the parser skips every other column, so none is logged.
+
+    Args:
+      data_dir: folder that holds cagi5/.
+      split: whose.
+
+    Returns:
+      Rows in file order: element, contig, pos (1-based, GRCh37), ref, alt; and the SHA-256 of the
+      file.
+
+    Raises:
+      DataError: the file is missing or altered.
+    """
+    file = locate_cagi5(CHALLENGE if split == "challenge" else RELEASE, data_dir)
+    columns = [*COLUMNS[:5]]
+    text = {"chrom": str, "ref": str, "alt": str}
+    table = pd.read_csv(file.path, sep="\t", usecols=columns, dtype=text)[columns]
+    return table.rename(columns={"chrom": "contig"}), file.sha256
 
 
 def load_release_deletions(data_dir: Path) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """What training inserts look like: assay table -> the card's `novelty` entry.
 
 Chosen on the validation fold, by how much of shuffled, random and repetitive sequence is flagged
-where one in a hundred inserts is:
+where one in a hundred inserts is, in trials that no command repeats (`varsigma-train novelty` says
+how the choice fares on the test fold):
 * The least of several shares. Their product (Fisher) sees shuffles as well, but misses repeats; the
   Mahalanobis distance of the same measures, and mixtures of normals, miss most shuffles. What is
   strange is strange in one way, which then also has a name.

@@ -18,7 +18,7 @@ from scipy.stats import rankdata
 
 from service.activity import sequence_windows
 from service.novelty import ASPECTS, LEVEL, Novelty, NoveltyScores
-from service.sequence import Codes, encode
+from service.sequence import UNKNOWN, Codes, encode
 from training.assays import ASSAYS, INSERT
 from training.datasets.cagi5 import element_spans, locus_of, reference_path
 from training.datasets.homology import TEST_FOLD
@@ -37,6 +37,7 @@ from training.evaluation.strange_sequences import (
 
 TOLD_APART = "Told apart"
 FALSE_FLAGS = "Flagged among what is ordinary"
+BY_LENGTH = "Flagged among inserts of the joint library that are cut to the lengths of other assays"
 VARIANTS = "joint library, a random variant in each insert"
 CAGI5 = "CAGI5 reference windows"
 FLAGGED = f"flagged, p < {LEVEL:g}"
@@ -112,7 +113,11 @@ def evaluate_novelty(
     """
     rng = np.random.default_rng(seed)
     test = table[table["fold"] == TEST_FOLD]
-    tables = [_told_apart(novelty, test, draws, rng), _false_flags(novelty, test, draws, rng)]
+    tables = [
+        _told_apart(novelty, test, draws, rng),
+        _false_flags(novelty, test, draws, rng),
+        _by_length(novelty, test, draws, np.random.default_rng([seed, 1])),
+    ]
     if data_dir is not None:
         tables.append(_cagi5(novelty, data_dir))
     notes = (
@@ -217,6 +222,25 @@ def _false_flags(
             rows.append(_flags(assay.name, everything, genomic, draws, rng))
     columns = ("test fold of", "n", FLAGGED, "n genomic", "genomic flagged", "flagged by")
     return Table(FALSE_FLAGS, columns, rows_of(rows))
+
+
+def _by_length(novelty: Novelty, test: pd.DataFrame, draws: int, rng: np.random.Generator) -> Table:
+    """Share flagged when N stand outside the middle bases: no more than of whole inserts, it must.
+
+    Lengths are the medians of the other assays.
+    """
+    inserts = library_inserts(test)
+    codes, groups = codes_of(inserts), inserts["cluster"].to_numpy(np.int64)
+    whole = codes.shape[1]
+    medians = test["sequence"].str.len().groupby(test["assay"].to_numpy()).median().astype(int)
+    rows: list[Sequence[Cell]] = []
+    for length in sorted({whole, *medians[medians < whole].tolist()}, reverse=True):
+        cut = np.full_like(codes, UNKNOWN)
+        kept = slice((whole - length) // 2, (whole - length) // 2 + length)
+        cut[:, kept] = codes[:, kept]
+        found = _score(novelty, cut, groups)
+        rows.append([f"{length} bases", len(groups), found.share(draws, rng), found.reason])
+    return Table(BY_LENGTH, ("of each insert", "n", FLAGGED, "flagged by"), rows_of(rows))
 
 
 def _flags(

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.special import ndtri
 
 from service.mixture import Floats
 from service.triage import TIERS, Tier, triage
 from training.datasets.cagi5 import ELEMENTS
-from training.evaluation.metrics import Estimate, estimate
+from training.evaluation.metrics import LEVEL, Estimate, estimate
 from training.evaluation.report import Cell, Table, rows_of
 
 if TYPE_CHECKING:
@@ -22,15 +23,23 @@ THRESHOLDS = (0.0, 0.1)
 """Smallest effects that matter, log2 units."""
 BEYOND = 0.1
 """Threshold of `tiers_kept`: the service's default."""
-BY_ELEMENT = 0.2
 SIGNIFICANT = 0.05
 _COLUMNS = (
     "n calls",
     "said to be wrong",
     "wrong direction, expected of the measurement",
     "wrong direction",
+    "wrong direction, significantly",
     "not significant in the assay",
     "either",
+)
+NOTE = (
+    "Calls: one list of all variants, tiers as `service/triage.py` makes them; those of an element "
+    "are its part of that list, for which by itself no rate was promised. Not significant is p >= "
+    f"{SIGNIFICANT:g} by the standard error, which is no proof of no effect; either is a wrong "
+    "direction, significant or not, or no significance. Where none or all of the calls are of a "
+    "kind, a bootstrap sees no doubt: the interval is then the exact binomial one (Clopper and "
+    "Pearson 1934), of as many trials as there are positions among the calls."
 )
 
 
@@ -50,14 +59,20 @@ def calls(judged: Judged, counts: Floats) -> Table:
     return Table(title, ("error rate", *_COLUMNS), rows_of(rows))
 
 
-def calls_by_element(judged: Judged, counts: Floats) -> Table:
-    """The calls of the whole list at `BY_ELEMENT` for any effect, element by element."""
-    direction, wrong = _calls(judged, BY_ELEMENT, THRESHOLDS[0])
+def calls_by_element(judged: Judged, counts: Floats, rate: float) -> Table:
+    """The calls of the whole list at one error rate for any effect, element by element.
+
+    Args:
+      judged: n measured effects.
+      counts: (B, n) resamples.
+      rate: at which the calls were made, over all elements as one list.
+    """
+    direction, wrong = _calls(judged, rate, THRESHOLDS[0])
     rows: list[list[Cell]] = [
         [name, *_row(judged, counts, np.where(judged.element == name, direction, 0), wrong)]
         for name in ELEMENTS
     ]
-    title = f"Calls of a direction at an error rate of {BY_ELEMENT:.0%}, by element"
+    title = f"Calls of a direction at an error rate of {rate:.0%}, by element"
     return Table(title, ("element", *_COLUMNS), rows_of(rows))
 
 
@@ -91,7 +106,7 @@ def tiers_kept(judged: Judged, counts: Floats, threshold: float = BEYOND) -> Tab
                 float(part[called].mean()) if called.any() else None
                 for part in (found.error, expected)
             ]
-            share = _share(against, called, counts)
+            share = _share(judged, against, called, counts)
             rows.append(
                 [f"{rate:.0%}, {kind} beyond {threshold:g}", int(called.sum()), *said, share]
             )
@@ -115,13 +130,23 @@ def _row(judged: Judged, counts: Floats, direction: NDArray[np.int64], wrong: Fl
     against = value * direction < 0
     silent = np.abs(value) < -ndtri(SIGNIFICANT / 2) * error
     said = [float(part[called].mean()) if called.any() else None for part in (wrong, expected)]
-    shares = [_share(part, called, counts) for part in (against, silent, against | silent)]
+    kinds = against, against & ~silent, silent, against | silent
+    shares = [_share(judged, kind, called, counts) for kind in kinds]
     return [int(called.sum()), *said, *shares]
 
 
-def _share(part: NDArray[np.bool_], called: NDArray[np.bool_], counts: Floats) -> Estimate:
+def _share(
+    judged: Judged, part: NDArray[np.bool_], called: NDArray[np.bool_], counts: Floats
+) -> Estimate:
+    """Share of the calls that are of a kind; undefined where there is no call."""
     if not called.any():
         return Estimate(np.nan, np.nan, np.nan)
+    n_part = int((part & called).sum())
+    if n_part in {0, int(called.sum())}:
+        share = float(n_part > 0)
+        n = len(set(zip(judged.evidence.locus[called], judged.position[called], strict=True)))
+        exact = stats.binomtest(n if n_part else 0, n).proportion_ci(LEVEL, method="exact")
+        return Estimate(share, float(exact.low), float(exact.high))
     total = counts @ called
     with np.errstate(invalid="ignore"):
         draws = np.where(total > 0, (counts @ (part & called)) / total, np.nan)

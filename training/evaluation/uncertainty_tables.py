@@ -1,20 +1,23 @@
-"""Tables of how well distributions hold: coverage, scores, reliability, risk against coverage."""
+"""Tables of how well distributions hold: coverage, scores, reliability, calls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from service.mixture import Mixture, crps
-from training.datasets.cagi5 import ELEMENTS, GROUPS
-from training.evaluation.metrics import Estimate, Floats, estimate, resample, spearman
+from training.datasets.cagi5 import ELEMENTS
+from training.evaluation.agreement import position_counts
+from training.evaluation.drawings import COVERAGE, INTERVALS, PIT, SIGNS
+from training.evaluation.metrics import Estimate, Floats, estimate
 from training.evaluation.predictions import NOMINAL
 from training.evaluation.report import Cell, Report, Table, rows_of
-from training.evaluation.triage_tables import calls, calls_by_element, tiers_kept
+from training.evaluation.risk_tables import NOTES as RISK_NOTES
+from training.evaluation.risk_tables import halves, ranked_parts, risk
+from training.evaluation.triage_tables import NOTE, RATES, calls, calls_by_element, tiers_kept
 
 if TYPE_CHECKING:
     from training.evaluation.uncertainty import Judged
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 HIGH_CONFIDENCE = 0.1
 """The challenge's own threshold of its confidence column."""
 _BINS = 10
-_MATCHED = "matched (7)"
 _ALL = "all"
 
 
@@ -38,19 +40,21 @@ def layout(
       draws: bootstrap resamples of positions.
       seed: of the resamples.
     """
-    places = np.char.add(judged.evidence.locus, np.char.add(":", judged.position.astype(str)))
-    counts = resample(places, draws, np.random.default_rng(seed)).astype(np.float64)
+    places = pd.DataFrame({"element": judged.element, "pos": judged.position})
+    drawn = position_counts(places, draws, seed)
+    counts = drawn.astype(np.float64)
     tables = (
         _coverage(judged),
+        _reliability(judged, counts),
         _conditional(judged),
         _scores(judged, counts),
         _signs(judged, counts),
-        _risk(judged),
-        _halves(judged),
+        *risk(judged, counts),
+        *halves(judged, drawn),
         calls(judged, counts),
-        calls_by_element(judged, counts),
+        *(calls_by_element(judged, counts, rate) for rate in RATES),
         tiers_kept(judged, counts),
-        _pit(judged),
+        _pit(judged, counts),
     )
     notes = (
         f"{split.capitalize()} set. For every locus the distribution and its levels were fitted on "
@@ -61,13 +65,14 @@ def layout(
         "exported: normal about the effect with the model's own spread and sigma.",
         "Coverage is of the measured effect by the distribution of the true one, widened by the "
         "standard error of that measurement.",
-        "Calls: one list of all variants, tiers as `service/triage.py` makes them; not significant "
-        "is p >= 0.05 by the standard error, which is no proof of no effect.",
+        NOTE,
         "a repeat as served: widened by the typical standard error instead of each one's own. What "
         "is said of the true effect no measurement can check directly.",
         "Confidence follows the size of the measured effect, so a share by it conditions on the "
         "outcome, and must be too low for high confidence.",
-        f"[low, high]: 95 % bootstrap over positions ({draws} draws), where one is shown.",
+        *RISK_NOTES,
+        f"[low, high]: 95 % bootstrap over the positions of each locus ({draws} draws), paired for "
+        "ratios and differences, where one is shown.",
         "Exchangeability: variants of one locus resemble each other more than those of another, "
         "so the nominal share is met on average over loci, not in each.",
     )
@@ -103,7 +108,23 @@ def _coverage(judged: Judged) -> Table:
     rows.append(row("all, constant width", constant, whole, _width(judged.constant, at)))
     rows.append(row("all, as exported", exported, whole, _width(judged.exported, at)))
     columns = ("element", "n", *(f"inside {n:.0%}" for n in NOMINAL), "median width at 90%")
-    return Table("Coverage, one locus left out", columns, rows_of(rows))
+    return Table(COVERAGE, columns, rows_of(rows))
+
+
+def _reliability(judged: Judged, counts: Floats) -> Table:
+    """Share of all measurements inside each interval, and how far elements lie apart."""
+    inside = judged.inside(judged.measured, judged.level).astype(np.float64)
+    exported = judged.inside(judged.exported).astype(np.float64)
+    rows: list[list[Cell]] = []
+    for k, nominal in enumerate(NOMINAL):
+        each = [inside[judged.element == name, k] for name in ELEMENTS]
+        shares = [float(part.mean()) for part in each if len(part)]
+        rows.append(
+            [f"{nominal:.0%}", _mean(inside[:, k], counts), min(shares), max(shares),
+             _mean(exported[:, k], counts)]
+        )  # fmt: skip
+    columns = ("interval", "calibrated", "lowest element", "highest element", "as exported")
+    return Table(INTERVALS, columns, rows_of(rows))
 
 
 def _conditional(judged: Judged) -> Table:
@@ -115,7 +136,7 @@ def _conditional(judged: Judged) -> Table:
         ("predicted SD", judged.true.total_sd),
         ("standard error", judged.evidence.error),
     ):
-        fifth = _ranked(values, 5)
+        fifth = ranked_parts(values, 5)
         parts += [(f"{label}, fifth {k + 1} of 5", fifth == k) for k in range(5)]
     high = judged.confidence >= HIGH_CONFIDENCE
     parts += [("high confidence", high), ("low confidence", ~high)]
@@ -150,7 +171,7 @@ def _signs(judged: Judged, counts: Floats) -> Table:
     has = ((judged.evidence.value > 0) == up).astype(np.float64)
     settled = (judged.evidence.value != 0) & (judged.evidence.effect != 0)
     bins = np.full(len(said), -1)
-    bins[settled] = _ranked(said[settled], _BINS)
+    bins[settled] = ranked_parts(said[settled], _BINS)
     rows: list[list[Cell]] = []
     for k in range(_BINS):
         at = bins == k
@@ -171,105 +192,29 @@ def _signs(judged: Judged, counts: Floats) -> Table:
         ]
     )
     columns = ("variants by p_sign", "n", "p_sign, mean", "predicted share with its error", "share")
-    return Table("Sign of the measurement", columns, rows_of(rows))
+    return Table(SIGNS, columns, rows_of(rows))
 
 
-def _risk(judged: Judged) -> Table:
-    """Area under the risk-coverage curve within tenths of |effect|: the tenths say nothing."""
-    size = np.abs(judged.evidence.effect)
-    tenth = _ranked(size, _BINS)
-    error = np.abs(judged.evidence.value - judged.true.expectation)
-    rows: list[list[Cell]] = []
-    for label, order in (
-        ("predicted SD", judged.true.total_sd),
-        ("epistemic SD", judged.evidence.epistemic),
-    ):
-        if not np.isfinite(order).all():
-            continue  # one member has no spread to order by
-        relative = [
-            _area(error[at], order[at]) / float(error[at].mean())
-            for at in (tenth == k for k in range(_BINS))
-        ]
-        within = [
-            _area(error[at], order[at]) / float(error[at].mean())
-            for element in ELEMENTS
-            for at in _tenths(judged.element == element, size)
-        ]
-        rows.append([label, float(np.mean(relative)), float(np.mean(within))])
-    columns = ("most certain first by", "pooled", "within each element")
-    return Table(
-        "Mean |error| as the least certain are left out, over that of a random order, within "
-        "tenths of |effect|", columns, rows_of(rows)
-    )  # fmt: skip
-
-
-def _halves(judged: Judged) -> Table:
-    """Spearman of the half that is kept, by what it is kept."""
-    certain = judged.true.above_zero()
-    ways: dict[str, Floats] = {
-        "everything": np.zeros(len(certain)),
-        "larger |effect|": np.abs(judged.evidence.effect),
-        "larger p_sign": np.maximum(certain, 1 - certain),
-        "smaller SD": -judged.true.total_sd,
-        "smaller SD for its |effect|": -_residual(judged),
-    }
-    rows: list[list[Cell]] = []
-    for label, order in ways.items():
-        found = {}
-        for element in ELEMENTS:
-            at = np.flatnonzero(judged.element == element)
-            kept = at if label == "everything" else at[np.argsort(-order[at])[: len(at) // 2]]
-            found[element] = spearman(judged.evidence.effect[kept], judged.evidence.value[kept])
-        rows.append([label, *(float(np.mean([found[e] for e in g])) for g in GROUPS.values())])
-    return Table("Spearman of the half kept", ("half", *GROUPS), rows_of(rows))
-
-
-def _residual(judged: Judged) -> Floats:
-    """Log SD minus what |effect| alone explains of it, by ranks."""
-    size, sd = stats.rankdata(np.abs(judged.evidence.effect)), stats.rankdata(judged.true.total_sd)
-    fit = stats.linregress(size, sd)
-    return np.asarray(sd - fit.slope * size - fit.intercept)
-
-
-def _pit(judged: Judged) -> Table:
-    heights, edges = np.histogram(judged.measured.cdf(judged.evidence.value), _BINS, (0, 1))
-    exported, _ = np.histogram(judged.exported.cdf(judged.evidence.value), _BINS, (0, 1))
+def _pit(judged: Judged, counts: Floats) -> Table:
+    edges = np.linspace(0, 1, _BINS + 1)
+    # The last bin has its upper edge too.
+    bins = [
+        np.minimum((mixture.cdf(judged.evidence.value) * _BINS).astype(np.int64), _BINS - 1)
+        for mixture in (judged.measured, judged.exported)
+    ]
     rows: list[list[Cell]] = [
         [
             f"{edges[k]:.1f} to {edges[k + 1]:.1f}",
-            heights[k] / heights.sum(),
-            exported[k] / heights.sum(),
+            *(_mean((at == k).astype(np.float64), counts) for at in bins),
         ]
         for k in range(_BINS)
     ]
-    return Table(
-        "Probability integral transform (0.1 in each if the distribution holds)",
-        ("cdf at the measurement", "calibrated", "as exported"),
-        rows_of(rows),
-    )
+    return Table(PIT, ("cdf at the measurement", "calibrated", "as exported"), rows_of(rows))
 
 
 def _width(mixture: Mixture, level: Floats) -> Floats:
     lower, upper = mixture.tails((1 - level) / 2)
     return np.asarray(upper - lower)
-
-
-def _ranked(values: Floats, parts: int) -> NDArray[np.int64]:
-    """Which of so many equal parts each value is in, the smallest first."""
-    return np.asarray((stats.rankdata(values, "ordinal") - 1) * parts // len(values), np.int64)
-
-
-def _tenths(rows: NDArray[np.bool_], size: Floats) -> Iterator[NDArray[np.int64]]:
-    at = np.flatnonzero(rows)
-    tenth = _ranked(size[at], _BINS)
-    for k in range(_BINS):
-        yield at[tenth == k]
-
-
-def _area(error: Floats, uncertain: Floats) -> float:
-    """Mean over coverages of the mean error of the most certain."""
-    ordered = error[np.argsort(uncertain, kind="stable")]
-    return float(np.mean(np.cumsum(ordered) / np.arange(1, len(ordered) + 1)))
 
 
 def _mean(

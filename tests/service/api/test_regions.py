@@ -45,6 +45,7 @@ def test_every_change_of_a_region(client):
 
 
 def test_a_region_in_parts(client, monkeypatch):
+    monkeypatch.setattr("service.calls._PART", 32)  # of each shift
     body = {"contig": "chr1", "start": 1, "end": 103, "strands": 1, "shifts": [0, 3]}
     whole = client.post("/v1/saturation", json=body).json()
     assert len(whole["targets"]["K562"]["effect"]) == 103

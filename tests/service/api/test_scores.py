@@ -13,8 +13,16 @@ from service.reference import Reference
 from service.registry import Registry
 from service.scoring import Scorer
 from service.variants import Variant
+from tests.genomes import CHR1
 from tests.service.api.asking import MAX_ITEMS, PAIR, SNV, assert_error, score, settings
 from tests.toy_models import CALIBRATION, SumModel, write_model
+
+LONGER = (
+    SNV | {"alt": f"{CHR1[40]}G"},
+    SNV | {"ref": CHR1[40:43], "alt": CHR1[40]},
+    SNV | {"ref": CHR1[40:42], "alt": "".join("A" if base != "A" else "C" for base in CHR1[40:42])},
+)
+"""An insertion, a deletion, and two bases for two."""
 
 
 def test_variants_get_the_scores_of_the_scorer(client, toy_models_dir, tiny_fasta):
@@ -96,6 +104,7 @@ def test_each_target_says_whether_its_widths_are_calibrated(tmp_path, tiny_fasta
     write_model(tmp_path / "models", model, card={"calibration": CALIBRATION})
     with TestClient(create_app(settings(tmp_path / "models", reference=tiny_fasta))) as client:
         fitted = score(client, variants=[SNV])
+        others = score(client, variants=[SNV, *LONGER])
         one_strand = score(client, variants=[SNV], strands=1)
         pairs = score(client, sequences=[PAIR])
         [summary] = client.get("/v1/models").json()["models"]
@@ -106,6 +115,9 @@ def test_each_target_says_whether_its_widths_are_calibrated(tmp_path, tiny_fasta
         for part in (answer, answer["provenance"]):
             assert (part["calibrated"], part["calibrated_targets"]) == (bool(targets), targets)
     assert (summary["calibrated"], summary["calibrated_targets"]) == (True, ["K562"])
+    flags = [one["targets"]["K562"]["calibrated"] for one in others["results"]]
+    assert flags == [True, *[False] * len(LONGER)], "fitted on single-base changes alone"
+    assert all(one["targets"]["K562"]["sd"] is not None for one in others["results"])
 
 
 def test_an_empty_list_has_an_empty_answer(client):

@@ -73,3 +73,41 @@ def test_copies_without_an_effect_are_no_division_by_zero(case):
     batch, prediction = case
     still = batch._replace(activity=torch.ones_like(batch.activity))
     assert torch.isfinite(Distillation()(prediction, still))
+
+
+def test_the_spread_of_members_is_that_of_a_loop(case):
+    batch, prediction = case
+    loss = Distillation(spread=2.0, n_members=3)
+    mu, t = (values.detach().numpy().reshape(8, 3, 2) for values in (prediction.mu, batch.activity))
+    shares = []
+    for rows in (range(8), [(1, 0), (3, 2), (5, 4), (7, 6)]):
+        missed = taught = 0.0
+        for row in rows:
+            for target in range(2):
+                said, right = (
+                    values[row, :, target]
+                    if isinstance(row, int)
+                    else values[row[0], :, target] - values[row[1], :, target]
+                    for values in (mu, t)
+                )
+                said, right = said - said.mean(), right - right.mean()
+                missed += ((said - right) ** 2).sum()
+                taught += (right**2).sum()
+        shares.append(missed / taught)
+    assert loss.terms(prediction, batch)["spread"].item() == pytest.approx(sum(shares), rel=1e-5)
+
+
+def test_heads_that_all_say_the_mean_miss_the_whole_spread_and_little_else(case):
+    batch, _ = case
+    common = batch.activity.reshape(8, 3, 2).mean(dim=1, keepdim=True)
+    taught = (common + 0.01 * torch.randn(8, 3, 2)).reshape(8, 6)
+    said = common.expand(8, 3, 2).reshape(8, 6).clone().requires_grad_()
+    prediction = Prediction(said, batch.variance.log(), said)
+    terms = Distillation(spread=1.0, n_members=3).terms(prediction, batch._replace(activity=taught))
+    assert terms["spread"].item() == pytest.approx(1, abs=0.1)
+    assert terms["mse"].item() < 1e-3
+    terms["spread"].backward()
+    assert (said.grad != 0).all()
+    # One member differs from nobody.
+    alone = Distillation(spread=1.0).terms(prediction, batch)
+    assert alone["spread"].item() == 0

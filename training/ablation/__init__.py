@@ -1,0 +1,1 @@
+"""What each lever brought: stored predictions of trained members -> one table with intervals."""
