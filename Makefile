@@ -26,7 +26,7 @@ BIN := $(DEV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz check-jobs load-http overload-http bench-game bench-report bench-saturation fuzz-http data train evaluate calibrate validate docs wheel check-no-torch docker-lint docker-steps clean
+.PHONY: help demo serve test test-slow test-browser test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz check-jobs load-http overload-http bench-game bench-report bench-saturation fuzz-http data train evaluate calibrate validate docs wheel check-no-torch docker-lint docker-steps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,10 +45,13 @@ serve: $(DEMO_READY) ## answer HTTP requests on port 8000, with the reference of
 # --- check -------------------------------------------------------------------------------------
 
 test: $(DEV_READY) ## run the tests that need no measured tables, in two processes (TESTERS=2)
-	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(AGAIN) -m "not data and not slow"
+	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(AGAIN) -m "not data and not slow and not browser"
 
 test-slow: $(DOCS_READY) ## run those that kill, restart or spread whole processes, or build the site
 	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(AGAIN) -m "slow and not data"
+
+test-browser: $(DEV_READY) ## look at the page in the machine's Chromium (CHROMIUM=/path/to/chromium)
+	$(BIN)/python -m pytest $(AGAIN) -m browser tests/browser
 
 test-data: $(DEV_READY) ## run the tests that read the measured tables in VARSIGMA_DATA
 	$(BIN)/python -m pytest -m data

@@ -19,6 +19,7 @@ from service.web import (
     jobs,
     kserve,
     models,
+    page,
     scoring,
     serviceinfo,
     shed,
@@ -85,6 +86,7 @@ def create_app(
     app.include_router(kserve.router)
     app.include_router(game.router)
     app.include_router(serviceinfo.router)
+    app.include_router(page.router)
     # The last one added is the first that a request meets.
     app.add_middleware(direct.Direct, routes=[*scoring.router.routes, *triage.router.routes])
     app.add_middleware(shed.Shed, engine=engine, paths=scoring.INTERACTIVE)

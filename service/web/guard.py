@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import ValidationError
 from service.settings import Settings
-from service.web import docs, failures, game, gate, headers, kserve, metrics
+from service.web import docs, failures, game, gate, headers, kserve, metrics, page
 from service.web.body import BodyDoor
 from service.web.keys import KeyRing
 from service.web.limits import Quotas
@@ -69,7 +69,7 @@ def install(
         app.add_middleware(
             gate.KeyGate,
             ring=ring,
-            open_paths=(metrics.PATH,) if is_open else (),
+            open_paths=page.open_paths().union((metrics.PATH,) if is_open else ()),
         )
     if settings.cors_origins:
         headers.allow_origins(app, settings.cors_origins)

@@ -208,7 +208,7 @@ def test_a_model_that_is_there_but_not_served_is_unknown(toy_models_dir):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/scores", "/v1/models/a/b", "/v1/models/", "/%00"]
+    "path", ["/page/none.js", "/v1", "/v1/scores", "/v1/models/a/b", "/v1/models/", "/%00"]
 )
 def test_an_unknown_route(client, path):
     assert_error(client.get(path), 404, kind="not_found")
