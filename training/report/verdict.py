@@ -15,6 +15,8 @@ from training.report.claims import (
     TWO_SINGLE_RUNS,
 )
 from training.report.statements import interval, number, p_text, relative, share, signed, spread
+from training.zoo import PRESETS
+from training.zoo import campaign as zoo_of
 
 MEASURE = challenge("spearman")
 _KEYS = ("split", "metric", "element")
@@ -60,6 +62,7 @@ def verdict(campaign: Campaign) -> Verdict:
         )
     said = (
         _outcome(campaign.baseline, arms),
+        *_networks(campaign, arms),
         *shared,
         _where(found["wins"], arms),
         _exploratory(campaign),
@@ -132,6 +135,39 @@ def _outcome(baseline: Arm, arms: Sequence[Arm]) -> str:
         f"{len(arms)} representatives, one of each family, {_names(better)} above it and "
         f"{_names(worse)} below it (Holm-corrected p < {ALPHA})."
     )
+
+
+def _networks(campaign: Campaign, arms: Sequence[Arm]) -> list[str]:
+    """Which arms above the baseline differ from it in the network alone, and what is left then."""
+    zoo = zoo_of(PRESETS[campaign.preset])
+    base = zoo[campaign.analysis["baseline"]["arm"]]
+    alike = [
+        arm
+        for arm in arms
+        if (zoo[arm.name].loss, zoo[arm.name].sampler) == (base.loss, base.sampler)
+    ]
+    above = [arm for arm in alike if arm.gains[MEASURE].value > 0 and _is_clear(arm)]
+    if not above:
+        return []
+    others = [arm for arm in arms if arm not in alike]
+    best = max(others, key=lambda arm: arm.gains[MEASURE].value, default=None)
+    size = Cell("run", "parameters", "run")
+    sizes = [campaign.values(size, arm=name) for name in (above[0].name, base.name)]
+    known = all(len(values) for values in sizes)
+    counted = f" ({sizes[0][0]:,.0f} parameters against {sizes[1][0]:,.0f})" if known else ""
+    left = ""
+    if best is not None:
+        gain = best.gains[MEASURE]
+        left = (
+            f" Of the {len(others)} that treat labels or batches otherwise than the baseline the "
+            f"largest difference is that of {best.name}: {signed(gain.value)} "
+            f"[{signed(gain.low)}, {signed(gain.high)}]."
+        )
+    names = ", ".join(arm.name for arm in above)
+    return [
+        f"But {names} has the baseline's loss and sampler: what differs is the network{counted}, "
+        f"so this is a gain of architecture, not of a treatment of noise.{left}"
+    ]
 
 
 def _names(arms: Sequence[Arm]) -> str:

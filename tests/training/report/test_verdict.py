@@ -187,3 +187,13 @@ def test_nothing_is_claimed_before_it_is_measured(tmp_path: Path) -> None:
 def test_probabilities_never_round_to_certainty() -> None:
     assert (share(0.9999), share(0.0001), p_text(1e-9)) == ("> 0.99", "< 0.01", "< 0.001")
     assert (share(0.5), p_text(0.0421)) == ("0.50", "0.042")
+
+
+def test_a_gain_of_the_network_alone_is_not_passed_off_as_a_treatment_of_noise(
+    tmp_path: Path,
+) -> None:
+    said = " ".join(verdict(read(tmp_path / "one", Plan(winner="factorized"))).sentences)
+    assert "factorized has the baseline's loss and sampler" in said
+    assert "not of a treatment of noise. Of the 6 that treat labels or batches otherwise" in said
+    other = " ".join(verdict(read(tmp_path / "other", Plan(winner="dh7"))).sentences)
+    assert "a gain of architecture" not in other
