@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -72,13 +71,7 @@ class Agreement:
 
 
 def compare(
-    scorer: Scorer,
-    targets: Sequence[str],
-    table: pd.DataFrame,
-    *,
-    draws: int,
-    seed: int,
-    of: Literal["expected", "effect"] = "expected",
+    scorer: Scorer, targets: Sequence[str], table: pd.DataFrame, *, draws: int, seed: int
 ) -> Agreement:
     """Score the variants of a CAGI5 table and correlate them with its values.
 
@@ -88,8 +81,6 @@ def compare(
       table: columns element, contig, pos, ref, alt, value, confidence; all 15 elements.
       draws: resamples of positions within each locus.
       seed: two models compared with one seed are paired.
-      of: what is correlated: the mean of the distribution of the true effect, or alt - ref alone.
-        They differ where a calibration has a say.
 
     Raises:
       ValueError: an element or a needed target is missing.
@@ -99,7 +90,7 @@ def compare(
         raise ValueError(f"the CAGI5 table has no variant of {', '.join(missing)}")
     predicted = predict(scorer, targets, table)
     scored = predicted.scored
-    effect = np.asarray(getattr(predicted.effects, of), np.float64)
+    effect = np.asarray(predicted.effects.effect, np.float64)
     statuses, times = np.unique([str(status) for status in predicted.status], return_counts=True)
     return Agreement(
         counts={

@@ -64,13 +64,6 @@ def validate(
         raise ValueError(f"baseline {baseline!r} is not among the models {list(model_names)}")
     registry = Registry(models_dir)
     found: dict[str, dict[str, Agreement]] = {}
-
-    def compared(
-        scorer: Scorer, table: pd.DataFrame, of: Literal["expected", "effect"]
-    ) -> Agreement:
-        targets = scorer.model.info.targets
-        return compare(scorer, targets, table, draws=draws, seed=seed, of=of)
-
     for name in model_names:
         model = registry.load(name, device, threads)
         run = Run(
@@ -87,12 +80,9 @@ def validate(
             for window, path in references.items():
                 with Reference.open(path, assembly="GRCh37") as reference:
                     scorer = Scorer(model, reference, ScoringOptions(strands=strands))
-                    shown = {window: compared(scorer, table, "expected")}
-                    if window == "genomic" and any(scorer.calibrated):
-                        shown[f"alt - ref alone, {window}"] = compared(scorer, table, "effect")
-                found[name] |= shown
-                for title, agreement in shown.items():
-                    run.means |= {f"{title}, {key}": v for key, v in agreement.means().items()}
+                    agreement = compare(scorer, model.info.targets, table, draws=draws, seed=seed)
+                found[name][window] = agreement
+                run.means |= {f"{window}, {key}": v for key, v in agreement.means().items()}
     return {
         name: layout(
             name,

@@ -37,8 +37,7 @@ def layout(
     """
     tables = [_means(window, found) for window, found in agreements.items()]
     if baseline is not None and baselines is not None:
-        shared = [window for window in agreements if window in baselines]
-        tables += [_differences(baseline, w, agreements[w], baselines[w]) for w in shared]
+        tables += [_differences(baseline, w, agreements[w], baselines[w]) for w in agreements]
     if split == "challenge":
         tables.append(_published())
     tables += [_elements(window, found, split) for window, found in agreements.items()]
@@ -118,9 +117,7 @@ def _statuses(agreements: Mapping[str, Agreement]) -> Table:
 def _notes(strands: int, draws: int) -> tuple[str, ...]:
     orientation = "both strands averaged" if strands == 2 else "plus strand only"
     return (
-        f"Scored by the service's own scorer, {orientation}: the expected true effect, which is "
-        "alt - ref of mu where no calibration has a say. A calibration was fitted to the release "
-        "set, all loci, and owes its location to what hiding the variant does as well.",
+        f"Scored by the service's own scorer, {orientation}; effect = alt - ref of mu.",
         f"high / low: confidence of at least / below {HIGH_CONFIDENCE:g}. Confidence follows the "
         "size of the measured effect, so low mostly means small.",
         f"[low, high]: 95 % bootstrap over positions ({draws} draws); the variants of a position "

@@ -222,9 +222,9 @@ def _report(
         "as exported: normal about the effect with the model's own spread and sigma, before "
         "calibration.",
         "The interval is of a measurement with the standard error that it had.",
-        "Effect and occlusion together: what hiding so many bases in the middle of the window "
-        "does, times a weight, added to the effect; 'none': the effect alone. The weight is fitted "
-        "without the locus, by least squares on elements assayed in the cell of their target.",
+        "Effect and occlusion together: what hiding so many bases in the middle of the window does, "
+        "times a weight fitted without the locus by least squares on the elements assayed in the "
+        "cell of their target, added to the effect; 'none': the effect alone.",
     )
     table = Table("Calibration, one locus left out", columns, rows_of(rows))
     return Report(f"Calibration: {name}", (table, occlusions), notes)
