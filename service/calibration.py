@@ -43,23 +43,21 @@ Levels: TypeAlias = Annotated[
 class Shape(Entry):
     """How the distribution of the true effect follows from a model's numbers; log2 units.
 
-    With u = effect + by_occlusion o, o what hiding the surroundings does, and s the epistemic SD:
-    weight = expit(intercept + by_effect log(|u| + effect_floor) + by_spread log(s + spread_floor)),
-    component k is normal with mean slope_k u and SD sd_k (s + spread_floor)^sd_by_spread.
+    With e the effect and s its epistemic SD:
+    weight = expit(intercept + by_effect log(|e| + effect_floor) + by_spread log(s + spread_floor)),
+    component k is normal with mean slope_k e and SD sd_k (s + spread_floor)^sd_by_spread.
     Without members to disagree (s is NaN) the terms of s are left out.
 
     Attributes:
-      by_occlusion: u per unit of o. Where hiding the bases around a variant lowers the activity, a
-        change of one of them is expected to, whatever the model makes of that one change.
-      small_slope: mean of the first component per unit of u.
+      small_slope: mean of the first component per unit of predicted effect.
       large_slope: of the second.
       small_sd: SD of the first component.
       large_sd: of the second.
       intercept: of the weight of the second component, as a log-odds.
-      by_effect: change of that per unit of log|u|.
+      by_effect: change of that per unit of log|effect|.
       by_spread: change of that per unit of log epistemic SD.
       sd_by_spread: exponent of the epistemic SD in the SDs.
-      effect_floor: added to |u| before its logarithm.
+      effect_floor: added to |effect| before its logarithm.
       spread_floor: added to the epistemic SD before its logarithm.
     """
 
@@ -73,21 +71,15 @@ class Shape(Entry):
     sd_by_spread: Finite
     effect_floor: Positive
     spread_floor: Positive
-    by_occlusion: Scale = 0.0
 
-    def location(self, effect: Floats, occlusion: Floats) -> Floats:
-        """u, (...) as both arguments; occlusion is not read where nothing is owed to it."""
-        return effect + self.by_occlusion * occlusion if self.by_occlusion else effect
-
-    def distribution(self, effect: Floats, epistemic: Floats, occlusion: Floats) -> Mixture:
-        """Distribution of the true effect; all arguments (...), the same shape."""
-        u = self.location(effect, occlusion)
+    def distribution(self, effect: Floats, epistemic: Floats) -> Mixture:
+        """Distribution of the true effect; both arguments (...), the same shape."""
         spread = np.where(np.isnan(epistemic), 0.0, np.log(epistemic + self.spread_floor))
-        odds = self.intercept + self.by_effect * np.log(np.abs(u) + self.effect_floor)
+        odds = self.intercept + self.by_effect * np.log(np.abs(effect) + self.effect_floor)
         factor = np.exp(self.sd_by_spread * spread)
         return Mixture(
             expit(odds + self.by_spread * spread),
-            np.stack([self.small_slope * u, self.large_slope * u]),
+            np.stack([self.small_slope * effect, self.large_slope * effect]),
             np.stack([self.small_sd * factor, self.large_sd * factor]),
         )
 
@@ -110,7 +102,6 @@ class Calibration(FittedEntry, Entry):
       targets: names of the targets whose effects were compared with measured ones.
       strands: of the passes that were scored.
       shifts: of the passes that were scored.
-      occlude: bases hidden on either side of a variant for its occlusion; 0 where none is made.
       variants: kind of the variants that were measured.
       method: how it was fitted.
       data: which measurements it was fitted to.
@@ -130,7 +121,6 @@ class Calibration(FittedEntry, Entry):
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     strands: Literal[1, 2]
     shifts: Annotated[tuple[StrictInt, ...], Field(min_length=1)]
-    occlude: Annotated[StrictInt, Field(ge=0, le=50)] = 0
     variants: str
     method: str
     data: str

@@ -22,7 +22,6 @@ from service.windows import (
     Pass,
     change_windows,
     check_variant,
-    hide,
     normalised,
     pair_windows,
     variant_index,
@@ -44,8 +43,7 @@ class Group:
 
     Attributes:
       rows: (n,) places of the variants in the list that was cut.
-      index: (n, Q, 2) places of their windows in `Windows.sequences`; axis 2 is ref, alt. Or
-        (n, Q, 3): and the occluded window.
+      index: (n, Q, 2) places of their windows in `Windows.sequences`; axis 2 is ref, alt.
     """
 
     rows: _Rows
@@ -103,8 +101,6 @@ def cut_variants(
     width: int,
     passes: tuple[Pass, ...],
     anchorings: tuple[Anchoring, ...],
-    *,
-    occlude: int = 0,
 ) -> Windows:
     """Check variants and cut their windows.
 
@@ -114,12 +110,11 @@ def cut_variants(
       width: W, bases in a window.
       passes: P strands and shifts.
       anchorings: K of them, for changes of length.
-      occlude: bases on either side of a change that a third window hides; 0 for no such window.
 
     Returns:
       Q is P for a change that keeps the length, else P x K, in the order of `change_windows`.
     """
-    return _Cutter(reference, variants, width, passes, anchorings, occlude=occlude).windows()
+    return _Cutter(reference, variants, width, passes, anchorings).windows()
 
 
 class _Cutter:
@@ -132,22 +127,15 @@ class _Cutter:
         width: int,
         passes: tuple[Pass, ...],
         anchorings: tuple[Anchoring, ...],
-        *,
-        occlude: int,
     ) -> None:
         self._reference = reference
         self._variants = variants
         self._width = width
         self._passes = passes
         self._anchorings = anchorings
-        self._occlude = occlude
         self._status = [Status.OK] * len(variants)
         self._forms = [NOT_NORMALISED] * len(variants)
         self._sequences = _Sequences(width)
-
-    @property
-    def _n_kinds(self) -> int:
-        return 3 if self._occlude else 2
 
     def windows(self) -> Windows:
         """Cut them all."""
@@ -179,14 +167,12 @@ class _Cutter:
                 self._status[row] = change
                 continue
             self._forms[row] = normalised(change)
-            windows = change_windows(
-                change, self._width, self._passes, self._anchorings, occlude=self._occlude
-            )
+            windows = change_windows(change, self._width, self._passes, self._anchorings)
             kept, places = by_ways.setdefault(len(windows), ([], []))
             kept.append(row)
             places.append([self._sequences.place(window) for pair in windows for window in pair])
         return [
-            Group(np.array(kept), np.array(places).reshape(-1, n_ways, self._n_kinds))
+            Group(np.array(kept), np.array(places).reshape(-1, n_ways, 2))
             for n_ways, (kept, places) in by_ways.items()
         ]
 
@@ -206,7 +192,7 @@ class _Cutter:
         every = sliding_window_view(codes, self._width)
         alleles = alts.astype(np.uint8)[:, None]
         sites, site = np.unique(starts, return_inverse=True)
-        index = np.empty((len(rows), len(self._passes), self._n_kinds), np.intp)
+        index = np.empty((len(rows), len(self._passes), 2), np.intp)
         for reverse in (False, True):
             ways = [number for number, way in enumerate(self._passes) if way.reverse is reverse]
             places = [variant_index(self._width, self._passes[number]) for number in ways]
@@ -220,13 +206,9 @@ class _Cutter:
                 ref_windows = reverse_complement(ref_windows)
             index[:, ways, 0] = self._sequences.add(ref_windows) + first[site]
             for column, (number, place) in enumerate(zip(ways, places, strict=True)):
-                of_site = ref_windows[first[:, column]]
-                alt_windows = of_site[site]
+                alt_windows = ref_windows[first[:, column]][site]
                 alt_windows[:, [place]] = reverse_complement(alleles) if reverse else alleles
                 index[:, number, 1] = self._sequences.add(alt_windows) + np.arange(len(rows))
-                if self._occlude:
-                    hide(of_site, place, place + 1, self._occlude)
-                    index[:, number, 2] = self._sequences.add(of_site) + site
         # An ALT equal to its REF is the same sequence, and its effect exactly zero.
         same = refs == alts
         index[same, :, 1] = index[same, :, 0]

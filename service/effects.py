@@ -27,7 +27,7 @@ class Effects:
       sd: SD of the true effect about `expected`; NaN where neither members nor passes tell.
       lower: lower end of the central interval of the true effect at the coverage asked for.
       upper: upper end of it.
-      p_sign: probability, 0.5 to 1, that the true effect has the sign of `expected`.
+      p_sign: probability, 0.5 to 1, that the true effect has the sign of `effect`.
       repeat_sd: SD of what a repeat of the assay would measure.
       repeat_lower: lower end of the central interval of a repeat.
       repeat_upper: upper end of it.
@@ -36,9 +36,6 @@ class Effects:
         one pass.
       aleatoric: SD that sigma of the two alleles gives their difference: label noise of one
         measurement in the assay of the target, and what the model cannot explain.
-      occlusion: mean of mu(occluded) less the mean of mu(ref) and mu(alt): what hiding the variant
-        and some bases around it does, paired as the effect is; 0 where all members say the same of
-        both alleles, NaN where no such window was shown.
       quantile: -1 to 1, rank of the size of `effect` among random single-base changes of the same
         model, with the sign of `effect`; NaN where they were scored otherwise, or not at all.
     """
@@ -55,7 +52,6 @@ class Effects:
     epistemic: Doubles
     representation: Doubles
     aleatoric: Doubles
-    occlusion: Doubles
     quantile: Doubles
 
     @classmethod
@@ -82,7 +78,7 @@ def effect_distribution(
     gives, else 0.
 
     Args:
-      mu: (N, P, 2, M, T) means; axis 2 is ref, alt. Or (N, P, 3, M, T), with the occluded window.
+      mu: (N, P, 2, M, T) means; axis 2 is ref, alt.
       sigma: the same shape, SD of one measurement of one allele as the model sees it, > 0: label
         noise and model error; the card's sigma_source says what it was learnt from.
       coverage: probability inside (lower, upper), between 0 and 1.
@@ -99,15 +95,9 @@ def effect_distribution(
     # float64, because near-equal numbers are subtracted.
     difference = mu[:, :, 1].astype(np.float64) - mu[:, :, 0]
     effect = difference.mean(axis=(1, 2))
-    occlusion = np.full_like(effect, np.nan)
-    if mu.shape[2] > 2:
-        alleles = mu[:, :, :2].astype(np.float64).mean(axis=2)
-        occlusion = (mu[:, :, 2] - alleles).mean(axis=(1, 2))
-        # What is around a variant says nothing of one that changes nothing.
-        occlusion[(difference == 0).all(axis=(1, 2))] = 0
     epistemic = _sd(difference.mean(axis=1))
     representation = _sd(difference.mean(axis=2))
-    aleatoric = _aleatoric(sigma[:, :, :2], applied)
+    aleatoric = _aleatoric(sigma, applied)
     spread = np.hypot(np.nan_to_num(epistemic), np.nan_to_num(representation))
     spread[np.isnan(epistemic) & np.isnan(representation)] = np.nan
     true = Mixture.normal(effect, spread)
@@ -115,7 +105,7 @@ def effect_distribution(
     miss = np.full(effect.shape[1], 1 - coverage)
     if applied:
         calibration, holds = applied.calibration, applied.targets
-        fitted = calibration.shape.distribution(effect, epistemic, occlusion)
+        fitted = calibration.shape.distribution(effect, epistemic)
         true = fitted.where(holds, true)
         repeat = fitted.widened(calibration.assay_sd).where(holds, repeat)
         miss[holds] = calibration.miss(coverage)
@@ -124,22 +114,20 @@ def effect_distribution(
         lower, upper = true.tails(miss / 2)
         repeat_lower, repeat_upper = repeat.tails(miss / 2)
         above = true.above_zero()
-    expected = true.expectation
-    p_sign = np.where(expected > 0, above, 1 - above)
+    p_sign = np.where(effect > 0, above, 1 - above)
     return Effects(
         effect=effect,
-        expected=expected,
+        expected=true.expectation,
         sd=true.total_sd,
         lower=lower,
         upper=upper,
-        p_sign=np.where((expected == 0) & ~np.isnan(spread), 0.5, p_sign),
+        p_sign=np.where((effect == 0) & ~np.isnan(spread), 0.5, p_sign),
         repeat_sd=repeat.total_sd,
         repeat_lower=repeat_lower,
         repeat_upper=repeat_upper,
         epistemic=epistemic,
         representation=representation,
         aleatoric=aleatoric,
-        occlusion=occlusion,
         quantile=np.full_like(effect, np.nan),
     )
 

@@ -86,7 +86,6 @@ SCORE_RESPONSE: dict[str, Any] = {
                     "epistemic": 0.0369,
                     "representation": 0.0272,
                     "aleatoric": 0.6457,
-                    "occlusion": None,
                     "quantile": -0.4525,
                     "calibrated": True,
                 }
@@ -124,7 +123,6 @@ SCORE_RESPONSE: dict[str, Any] = {
                     "epistemic": 0.1292,
                     "representation": 0.0944,
                     "aleatoric": 0.6014,
-                    "occlusion": None,
                     "quantile": -0.4655,
                     "calibrated": False,
                 }

@@ -49,7 +49,7 @@ EFFECT_FIELDS = (
     EffectField("lower", "Lower end of the {interval} interval of the true effect", is_scaled=True),
     EffectField("upper", "Upper end of the {interval} interval of the true effect", is_scaled=True),
     EffectField(
-        "p_sign", "Probability that the true effect has the sign of expected", is_scaled=True
+        "p_sign", "Probability that the true effect has the sign of effect", is_scaled=True
     ),
     EffectField(
         "repeat_sd",
@@ -75,11 +75,6 @@ EFFECT_FIELDS = (
         "Standard deviation that sigma of the two alleles gives their difference (noise of one"
         " measurement in the target's assay and what the model cannot explain)",
         is_scaled=True,
-    ),
-    EffectField(
-        "occlusion",
-        "What hiding the variant and bases around it does, occluded minus the mean of ref and alt,"
-        " log2(RNA/DNA)",
     ),
     EffectField(
         "quantile",

@@ -25,7 +25,6 @@ def split(windows: Windows, sizes: Sequence[int]) -> list[Windows]:
     rows: list[dict[int, list[int]]] = [defaultdict(list) for _ in sizes]
     index: list[dict[int, list[int]]] = [defaultdict(list) for _ in sizes]
     places: list[dict[int, int]] = [{} for _ in sizes]
-    n_kinds = max((group.index.shape[2] for group in windows.groups), default=2)
     for group in windows.groups:
         n_ways = group.index.shape[1]
         flat = group.index.reshape(len(group.rows), -1).tolist()
@@ -40,7 +39,7 @@ def split(windows: Windows, sizes: Sequence[int]) -> list[Windows]:
             windows.normalised[first : first + size],
             windows.sequences[list(places[request])],
             tuple(
-                Group(_array(some), _array(index[request][n_ways]).reshape(-1, n_ways, n_kinds))
+                Group(_array(some), _array(index[request][n_ways]).reshape(-1, n_ways, 2))
                 for n_ways, some in rows[request].items()
             ),
         )

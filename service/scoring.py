@@ -146,8 +146,6 @@ class Scorer:
         options on this target. It was fitted on single-base changes of a genome: widths of longer
         ones are computed alike, unchecked, and flagged (`Scores.is_calibrated`); pairs of sequences
         are never calibrated.
-      occlude: bases hidden on either side of a variant in a further window, which the calibration
-        asks for; 0 for no such window.
       is_ranked: whether effects of variants get their quantile among random ones: the model's
         background was scored with the passes of these options. Pairs never do: they may be short
         and lie between N, or differ in everything.
@@ -158,16 +156,8 @@ class Scorer:
         model: Model,
         reference: Reference | None = None,
         options: ScoringOptions | None = None,
-        *,
-        occlude: int | None = None,
     ) -> None:
         """Fit the passes to the model's window.
-
-        Args:
-          model: the model.
-          reference: the genome, None where only pairs are scored.
-          options: passes, coverage and batch size.
-          occlude: bases to hide on either side of a variant, whatever the calibration asks for.
 
         Raises:
           ValidationError: a shift moves the variant out of the window.
@@ -189,10 +179,6 @@ class Scorer:
             and reference is not None
             and model.background.applies_to(self.options.strands, self.options.shifts)
         )
-        if occlude is None:
-            asks = model.calibration is not None and any(self.calibrated)
-            occlude = model.calibration.occlude if model.calibration and asks else 0
-        self.occlude = occlude
         for way in self._passes:
             variant_index(model.info.window, way)
 
@@ -224,7 +210,6 @@ class Scorer:
             self.model.info.window,
             self._passes,
             self.options.anchorings,
-            occlude=self.occlude,
         )
 
     def cut_pairs(self, pairs: Sequence[tuple[str, str]]) -> Windows:
@@ -277,9 +262,8 @@ class Scorer:
             rows = group.rows[usable]
             effects.put(rows, part)
             if each is not None:
-                # What is hidden is no sequence that could be unusual.
-                alleles = index[:, :, :2].reshape(len(rows), len(self._passes), -1)
-                found = each.of_variants(alleles)
+                n_passes, n_ways = len(self._passes), index.shape[1]
+                found = each.of_variants(index.reshape(len(rows), n_passes, 2 * n_ways // n_passes))
                 novelty[rows], novel_as[rows] = found.p, found.novel_as()
         if self.model.background and self.is_ranked and has_place:
             effects.quantile[:] = self.model.background.ranks(effects.effect, targets).quantile
@@ -299,8 +283,7 @@ class Scorer:
         effect = np.where(scores.calibrated, scores.effects.effect, np.nan)
         if self.model.calibration is None:
             return Mixture.normal(effect, effect)
-        shape, effects = self.model.calibration.shape, scores.effects
-        return shape.distribution(effect, effects.epistemic, effects.occlusion)
+        return self.model.calibration.shape.distribution(effect, scores.effects.epistemic)
 
     def provenance(self, scores: Scores | None = None) -> dict[str, Any]:
         """Return what is needed to get scores again, as JSON types; by default, of variants."""

@@ -104,7 +104,6 @@ RESPONSE: dict[str, Any] = {
                     "epistemic": 0.1552,
                     "representation": 0.0347,
                     "aleatoric": 0.6706,
-                    "occlusion": None,
                     "quantile": -0.9999,
                     "calibrated": True,
                 }

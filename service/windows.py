@@ -109,8 +109,6 @@ def change_windows(
     width: int,
     passes: tuple[Pass, ...],
     anchorings: tuple[Anchoring, ...],
-    *,
-    occlude: int = 0,
 ) -> Codes:
     """Cut the windows of both haplotypes around a change.
 
@@ -125,12 +123,10 @@ def change_windows(
       width: W, bases in a window.
       passes: P strands and shifts.
       anchorings: K of them.
-      occlude: bases on either side of the change that a third window hides; 0 for no such window.
 
     Returns:
       (Q, 2, W) codes, axis 1 is ref, alt; Q is P, or P x K (anchorings fastest) where the length
-      changes. With `occlude` (Q, 3, W): last comes the ref window with N in place of the change
-      and of that many bases around it.
+      changes.
     """
     if not change.changes_length:
         anchorings = (Anchoring.LEFT,)
@@ -140,8 +136,7 @@ def change_windows(
     inserted = encode(region.inserted)
     alt = np.concatenate((ref[:width], inserted, ref[len(ref) - width :]))
     # The region is [width, len - width) of either haplotype, on either strand.
-    n_kinds = 3 if occlude else 2
-    windows = np.empty((len(passes) * len(anchorings), n_kinds, width), np.uint8)
+    windows = np.empty((len(passes) * len(anchorings), 2, width), np.uint8)
     rows = iter(windows)
     reverse = False
     for way in passes:
@@ -153,16 +148,7 @@ def change_windows(
             for side, haplotype in enumerate((ref, alt)):
                 first = _anchor(anchoring, width, len(haplotype) - width) - index
                 row[side] = haplotype[first : first + width]
-            if occlude:
-                first = _anchor(anchoring, width, len(ref) - width) - index
-                row[2] = row[0]
-                hide(row[2:], width - first, len(ref) - width - first, occlude)
     return windows
-
-
-def hide(windows: Codes, start: int, end: int, occlude: int) -> None:
-    """Put N in place of [start, end), 0-based, and of some bases around it, in (n, W) windows."""
-    windows[:, max(start - occlude, 0) : max(end + occlude, 0)] = UNKNOWN
 
 
 def _anchor(anchoring: Anchoring, start: int, end: int) -> int:
@@ -178,14 +164,12 @@ def variant_windows(
     width: int,
     passes: tuple[Pass, ...],
     anchorings: tuple[Anchoring, ...] = (Anchoring.LEFT,),
-    *,
-    occlude: int = 0,
 ) -> Codes | Status:
     """Check one variant and cut its windows: see `check_variant` and `change_windows`."""
     change = check_variant(reference, variant, width)
     if isinstance(change, Status):
         return change
-    return change_windows(change, width, passes, anchorings, occlude=occlude)
+    return change_windows(change, width, passes, anchorings)
 
 
 def normalised(change: Checked) -> str:

@@ -79,7 +79,6 @@ def number_tables(threshold: float, coverage: str) -> tuple[NumberTable, ...]:
         (("expected",), "expected of the true effect", signed),
         (("lower", "upper"), f"true effect, {coverage}", span),
         (("repeat_lower", "repeat_upper"), f"a repeat of the assay, {coverage}", span),
-        (("occlusion",), "hiding the bases around it", signed),
         (("quantile",), "quantile among random changes", finely),
     )
     doubt: tuple[_Line, ...] = (

@@ -94,8 +94,7 @@ def test_applies_to_its_targets_and_its_passes_only(strands, shifts, applies):
 
 
 def test_the_distribution_by_hand():
-    effect, spread = np.array([-0.08, 0.0]), np.array([0.04, np.nan])
-    found = Shape(**SHAPE).distribution(effect, spread, np.full(2, np.nan))
+    found = Shape(**SHAPE).distribution(np.array([-0.08, 0.0]), np.array([0.04, np.nan]))
     odds = -1 + 0.5 * math.log(0.1) + 0.25 * math.log(0.05)
     factor = 0.05**0.125
     assert found.weight[0] == pytest.approx(1 / (1 + math.exp(-odds)))
@@ -104,15 +103,6 @@ def test_the_distribution_by_hand():
     # Without members to disagree, nothing follows from their spread.
     assert found.weight[1] == pytest.approx(1 / (1 + math.exp(1 - 0.5 * math.log(0.02))))
     assert found.sd[:, 1] == pytest.approx([0.1, 0.8])
-
-
-def test_what_is_owed_to_occlusion_moves_the_location_and_the_weight_with_it():
-    shape = Shape(**SHAPE | {"by_occlusion": 0.5})
-    effect, spread = np.array([-0.08, 0.1]), np.array([0.04, 0.04])
-    moved = shape.distribution(effect, spread, np.array([-0.2, 0.2]))
-    same = Shape(**SHAPE).distribution(np.array([-0.18, 0.2]), spread, np.full(2, np.nan))
-    for name in ("weight", "mean", "sd"):
-        np.testing.assert_allclose(getattr(moved, name), getattr(same, name))
 
 
 def test_levels_are_met_where_stored_and_reach_nothing_and_everything():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from service.cutting import cut_pairs, cut_variants
 from service.errors import Status
-from service.sequence import decode, encode
+from service.sequence import decode
 from service.variants import Variant
 from service.windows import Anchoring, make_passes, pair_windows, variant_windows
 from tests.genomes import genome
@@ -48,14 +48,11 @@ def windows_by_row(windows, n):
     return found
 
 
-@given(st.lists(some_variants(), max_size=25), st.sampled_from([0, 1, 4]))
-def test_equal_those_of_each_variant_alone(variants, occlude):
+@given(st.lists(some_variants(), max_size=25))
+def test_equal_those_of_each_variant_alone(variants):
     with genome(GENOME) as reference:
-        windows = cut_variants(reference, variants, WIDTH, PASSES, BOTH, occlude=occlude)
-        alone = [
-            variant_windows(reference, one, WIDTH, PASSES, BOTH, occlude=occlude)
-            for one in variants
-        ]
+        windows = cut_variants(reference, variants, WIDTH, PASSES, BOTH)
+        alone = [variant_windows(reference, one, WIDTH, PASSES, BOTH) for one in variants]
     found = windows_by_row(windows, len(variants))
     assert len(windows.status) == len(windows.normalised) == len(variants)
     for one, together, status, form in zip(
@@ -79,33 +76,6 @@ def test_positions_far_apart_and_out_of_order(monkeypatch):
         alone = [variant_windows(reference, one, WIDTH, PASSES) for one in variants]
     for together, one in zip(windows_by_row(windows, len(variants)), alone, strict=True):
         assert np.array_equal(together, one)
-
-
-def test_the_occluded_window_is_the_ref_window_without_the_bases_around_the_change():
-    sequence = "ACGTTGCAAGTC" * 20
-    variants = [Variant("1", pos, sequence[pos - 1], alt) for pos in (90, 120) for alt in "AT"]
-    variants.append(Variant("1", 61, sequence[60:63], "T"))
-    with genome({"1": sequence}) as reference:
-        windows = cut_variants(reference, variants, 21, make_passes(2, (0, 2)), BOTH, occlude=3)
-        bare = cut_variants(reference, variants, 21, make_passes(2, (0, 2)), BOTH)
-    rows, alone = windows_by_row(windows, len(variants)), windows_by_row(bare, len(variants))
-    for row, plain in zip(rows, alone, strict=True):
-        assert np.array_equal(row[:, :2], plain)
-    for row in rows[:4]:
-        for number, index in enumerate((10, 12, 10, 12)):
-            hidden = row[number, 0].copy()
-            hidden[index - 3 : index + 4] = encode("N")[0]
-            assert np.array_equal(row[number, 2], hidden)
-    # All bases that the deletion can remove are hidden with the three on either side, in each view.
-    for view in rows[4]:
-        hidden = view[2] != view[0]
-        assert 6 < hidden.sum() < 21
-        assert (view[2][hidden] == encode("N")[0]).all()
-    # One for each site and pass, whatever its ALTs.
-    snv = variants[:4]
-    with genome({"1": sequence}) as reference:
-        windows = cut_variants(reference, snv, 21, make_passes(2, (0,)), BOTH, occlude=3)
-    assert len(windows.sequences) - len(np.unique(windows.groups[0].index[:, :, :2])) == 4
 
 
 def test_alts_of_one_site_share_their_ref_and_an_alt_equal_to_ref_is_it():

@@ -119,8 +119,7 @@ def test_a_calibrated_target_has_the_fitted_distribution_and_its_level(rng, cove
     raw = effect_distribution(mu, sigma, coverage, None)
     found = effect_distribution(mu, sigma, coverage, applied := calibrated(True, False))
     calibration = applied.calibration
-    said = (getattr(raw, name)[:, 0] for name in ("effect", "epistemic", "occlusion"))
-    true = calibration.shape.distribution(*said)
+    true = calibration.shape.distribution(raw.effect[:, 0], raw.epistemic[:, 0])
     repeat = true.widened(calibration.assay_sd)
     for mixture, prefix in ((true, ""), (repeat, "repeat_")):
         inside = mixture.cdf(getattr(found, f"{prefix}upper")[:, 0]) - mixture.cdf(
@@ -201,36 +200,3 @@ def test_a_coverage_as_near_to_one_as_floats_go_has_an_interval():
         found = effect_distribution(*outputs(rng), 1 - 2**-53, applied)
         assert np.isfinite(found.lower).all()
         assert (found.lower < found.effect).all()
-
-
-def test_occlusion_by_hand():
-    # Two passes, two members: the occluded window less the mean of both alleles.
-    mu = np.array([[[1, 2], [4, 4], [0, 0]], [[0, 0], [1, 4], [2, 2]]], "f4")[None, ..., None]
-    effects = effect_distribution(mu, np.ones_like(mu), 0.9, None)
-    assert effects.occlusion == pytest.approx(((-2.5 - 3) + (1.5 + 0)) / 4)
-    two = effect_distribution(mu[:, :, :2], np.ones_like(mu[:, :, :2]), 0.9, None)
-    assert np.isnan(two.occlusion).all()
-    for name in set(NAMES) - {"occlusion"}:
-        np.testing.assert_array_equal(getattr(effects, name), getattr(two, name), err_msg=name)
-
-
-def test_hiding_the_surroundings_moves_what_is_expected_of_a_change_and_of_no_equal_alleles():
-    block = CALIBRATION | {"occlude": 3, "shape": CALIBRATION["shape"] | {"by_occlusion": 0.5}}
-    applied = Calibration.from_card(block, ("K562",)).applied(("K562",), (True,))
-    mu, sigma = outputs(np.random.default_rng(3))
-    mu, sigma = mu[..., :1], sigma[..., :1]
-    hidden = mu.mean(axis=2, keepdims=True) - 1
-    mu, sigma = np.concatenate([mu, hidden], 2), np.concatenate([sigma, sigma[:, :, :1]], 2)
-    found = effect_distribution(mu, sigma, 0.9, applied)
-    assert found.occlusion == pytest.approx(-1, abs=1e-6)
-    shape = applied.calibration.shape
-    said = shape.distribution(found.effect - 0.5, found.epistemic, found.occlusion * 0)
-    assert found.expected == pytest.approx(said.expectation, abs=1e-6)
-    assert (found.p_sign >= 0.5 - 1e-12).all()
-    swapped = effect_distribution(mu[:, :, [1, 0, 2]], sigma[:, :, [1, 0, 2]], 0.9, applied)
-    assert swapped.effect == pytest.approx(-found.effect)
-    assert swapped.occlusion == pytest.approx(found.occlusion)
-    mu[:, :, 1] = mu[:, :, 0]
-    same = effect_distribution(mu, sigma, 0.9, applied)
-    assert (same.expected == 0).all()
-    assert (same.p_sign == 0.5).all()

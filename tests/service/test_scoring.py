@@ -114,10 +114,7 @@ def test_every_input_has_one_outcome_in_order(scorer):
     scored = np.array([status is Status.OK for status in scores.status])
     values = as_rows(scores.effects)
     assert values.shape == (len(NAMES), len(variants), 2)
-    # No calibration asks for an occluded window.
-    shown = [name != "occlusion" for name in NAMES]
-    assert np.isfinite(values[shown][:, scored]).all()
-    assert np.isnan(scores.effects.occlusion).all()
+    assert np.isfinite(values[:, scored]).all()
     assert np.isnan(values[:, ~scored]).all()
 
 
@@ -350,8 +347,7 @@ class TestCalibration:
         np.testing.assert_array_equal(as_rows(two)[:, :, 2], as_rows(one)[:, :, 2])
         shape = fitted_shape()
         for target in (0, 1):
-            said = (getattr(one, name)[:, target] for name in ("effect", "epistemic", "occlusion"))
-            true = shape.distribution(*said)
+            true = shape.distribution(one.effect[:, target], one.epistemic[:, target])
             np.testing.assert_allclose(two.sd[:, target], true.total_sd)
             repeat = true.widened(CALIBRATION["assay_sd"])
             np.testing.assert_allclose(two.repeat_sd[:, target], repeat.total_sd)

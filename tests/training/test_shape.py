@@ -1,6 +1,5 @@
 """The fitted distribution: a known one comes back, and unseen loci get the promised share."""
 
-from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -16,7 +15,6 @@ from training.evaluation.shape import (
     conformal_levels,
     fit_shape,
     fit_without_each,
-    occlusion_weight,
     unseen_scores,
 )
 
@@ -38,14 +36,13 @@ def simulated(seed=0, n=4000, error=0.05, loci=8, members=True):
     rng = np.random.default_rng(seed)
     effect = rng.normal(0, 0.1, n)
     spread = rng.gamma(2.0, 0.02, n) if members else np.full(n, np.nan)
-    unasked = np.full(n, np.nan)
-    mixture = TRUTH.distribution(effect, spread, unasked)
+    mixture = TRUTH.distribution(effect, spread)
     wide = (rng.random(n) < mixture.weight).astype(int)
     rows = np.arange(n)
     true = rng.normal(mixture.mean[wide, rows], mixture.sd[wide, rows])
     errors = rng.uniform(0.5, 1.5, n) * error
     locus = np.array([f"locus{k % loci}" for k in range(n)])
-    return Evidence(effect, spread, unasked, true + rng.normal(0, errors), errors, locus)
+    return Evidence(effect, spread, true + rng.normal(0, errors), errors, locus)
 
 
 @pytest.mark.parametrize("members", [True, False])
@@ -53,7 +50,7 @@ def test_a_known_distribution_comes_back(members):
     evidence = simulated(members=members)
     found = fit_shape(evidence)
     assert found.large_slope == pytest.approx(TRUTH.large_slope, rel=0.25)
-    said, truth = (evidence.true(shape) for shape in (found, TRUTH))
+    said, truth = (s.distribution(evidence.effect, evidence.epistemic) for s in (found, TRUTH))
     np.testing.assert_allclose(said.weight, truth.weight, atol=0.06)
     np.testing.assert_allclose(said.sd.mean(axis=1), truth.sd.mean(axis=1), rtol=0.1)
     if not members:
@@ -65,7 +62,9 @@ def test_a_noisy_measurement_is_not_taken_for_an_effect():
     noisy = fit_shape(simulated(error=0.3, n=16_000))
     assert noisy.small_sd == pytest.approx(TRUTH.small_sd, rel=0.35)
     blind = simulated(error=0.3)
-    blind = replace(blind, error=np.full_like(blind.error, 1e-3))
+    blind = Evidence(
+        blind.effect, blind.epistemic, blind.value, np.full_like(blind.error, 1e-3), blind.locus
+    )
     assert fit_shape(blind).small_sd > 2 * TRUTH.small_sd
 
 
@@ -133,33 +132,3 @@ def test_a_start_that_does_not_converge_is_passed_over_and_none_is_an_error(monk
     assert fit_shape(evidence).small_slope == pytest.approx(0.5)
     with pytest.raises(RuntimeError, match="did not converge: cut short"):
         fit_shape(evidence)
-
-
-def occluded(seed=0, n=4000, weight=0.5, loci=("HBB", "F9", "IRF4")):
-    """Evidence of which the location owes `weight` to occlusion, but at IRF4 five times that."""
-    rng = np.random.default_rng(seed + 1)
-    evidence = simulated(seed, n)
-    occlusion = rng.normal(0, 0.1, n)
-    locus = np.array([loci[k % len(loci)] for k in range(n)])
-    owed = np.where(locus == "IRF4", 5 * weight, weight) * occlusion
-    value = 2 * (evidence.effect + owed) + rng.normal(0, 0.05, n)
-    return replace(evidence, occlusion=occlusion, value=value, locus=locus)
-
-
-def test_what_is_owed_to_occlusion_comes_back_from_loci_assayed_in_the_cell_of_their_target():
-    evidence = occluded()
-    assert occlusion_weight(evidence) == pytest.approx(0.5, rel=0.05)
-    found = fit_shape(evidence)
-    assert found.by_occlusion == occlusion_weight(evidence)
-    without = fit_shape(replace(evidence, occlusion=np.full(len(evidence.value), np.nan)))
-    score = [crps(evidence.value, evidence.measured(s)).mean() for s in (found, without)]
-    assert score[0] < 0.9 * score[1]
-
-
-@pytest.mark.parametrize("change", ["against", "never shown"])
-def test_occlusion_that_does_not_speak_for_the_measurements_is_owed_nothing(change):
-    evidence = occluded(weight=-0.5)
-    if change == "never shown":
-        evidence = replace(evidence, occlusion=evidence.occlusion * np.nan)
-    assert occlusion_weight(evidence) == 0
-    assert fit_shape(evidence).by_occlusion == 0

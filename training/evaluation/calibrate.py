@@ -13,16 +13,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from service.calibration import VERSION, Calibration, Shape
 from service.mixture import Mixture, crps
 from service.reference import Reference
 from service.registry import Registry
 from service.scoring import Scorer, ScoringOptions
-from training.datasets.cagi5 import GROUPS, RELEASE, locate_cagi5, locus_of, reference_path
+from training.datasets.cagi5 import RELEASE, locate_cagi5, locus_of, reference_path
 from training.evaluation.challenge import load_release, measurement_errors
-from training.evaluation.metrics import Floats, Statistic, correlation
+from training.evaluation.metrics import Floats
 from training.evaluation.pair_noise import Moments
 from training.evaluation.pair_noise_data import ALIGNED, read_pairs
 from training.evaluation.predictions import NOMINAL, Predictions, predict
@@ -34,15 +33,11 @@ from training.evaluation.shape import (
     fit_shape,
     fit_without_each,
     levels_without_each,
-    occlusion_weight,
     unseen_scores,
 )
 
 OPTIONS = ScoringOptions(strands=2, shifts=(0,))
 """The passes that the distribution is fitted for: those of the service's default."""
-OCCLUDE = 3
-"""Bases hidden on either side of a variant. The report of `calibrate` has what others give."""
-OTHERS = (1, 2, 5)
 
 
 def evidence_of(predicted: Predictions, table: pd.DataFrame, data_dir: Path) -> Evidence:
@@ -57,7 +52,6 @@ def evidence_of(predicted: Predictions, table: pd.DataFrame, data_dir: Path) -> 
     return Evidence(
         effect=predicted.effects.effect,
         epistemic=predicted.effects.epistemic,
-        occlusion=predicted.effects.occlusion,
         value=table["value"].to_numpy(np.float64),
         # A handful has none in the public table: what is typical stands in.
         error=error.fillna(error.median()).to_numpy(np.float64),
@@ -111,17 +105,8 @@ def calibrate(
     model = Registry(models_dir).load(name, "cpu", threads, with_entries=False)
     table = load_release(data_dir)
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-        predicted = predict(
-            Scorer(model, reference, OPTIONS, occlude=OCCLUDE), model.info.targets, table
-        )
-        others = {
-            n: evidence_of(predict(scorer, model.info.targets, table), table, data_dir)
-            for n in OTHERS
-            for scorer in (Scorer(model, reference, OPTIONS, occlude=n),)
-        }
+        predicted = predict(Scorer(model, reference, OPTIONS), model.info.targets, table)
     evidence = evidence_of(predicted, table, data_dir)
-    element = table.loc[predicted.scored, "element"].to_numpy(str)
-    occlusions = _occlusions(dict(sorted((others | {OCCLUDE: evidence}).items())), element)
     shapes = fit_without_each(evidence)
     scores = unseen_scores(evidence, shapes)
     fitted_on = set(predicted.head[predicted.scored].tolist())
@@ -140,7 +125,6 @@ def calibrate(
         "targets": [target for target in model.info.targets if target in fitted_on],
         "strands": OPTIONS.strands,
         "shifts": list(OPTIONS.shifts),
-        "occlude": OCCLUDE,
         "variants": "SNV",
         "method": "likelihood of measured effects with their standard errors, equal weight per "
         "locus; levels cross-conformal, loci left out of the fit in turn",
@@ -150,52 +134,10 @@ def calibrate(
         "loci": len(evidence.loci),
     }
     Calibration.from_card(entry, model.info.targets)  # what the service will read
-    own = as_exported(predicted)
-    return entry, _report(name, evidence, shapes, own, occlusions)
+    return entry, _report(name, evidence, shapes, as_exported(predicted))
 
 
-def _occlusions(found: Mapping[int, Evidence], element: NDArray[np.str_]) -> Table:
-    """Agreement with the release set by number of hidden bases, and without: each locus left out.
-
-    Args:
-      found: {bases hidden on either side: n measured effects}.
-      element: (n,) of each.
-    """
-    rows: list[Sequence[Cell]] = []
-    for n_bases, evidence in found.items():
-        location = evidence.effect.copy()
-        for locus in evidence.loci:
-            here = evidence.locus == locus
-            weight = occlusion_weight(evidence.where(~here))
-            location[here] += weight * evidence.occlusion[here]
-        if not rows:
-            rows.append(["none", None, *_agreement(evidence.effect, evidence.value, element)])
-        shown = f"{2 * n_bases + 1} hidden", occlusion_weight(evidence)
-        rows.append([*shown, *_agreement(location, evidence.value, element)])
-    columns = [f"{statistic}, {group}" for group in GROUPS for statistic in Statistic]
-    title = "Effect and occlusion together, release set"
-    return Table(title, ("bases", "weight of occlusion, all loci", *columns), rows_of(rows))
-
-
-def _agreement(location: Floats, value: Floats, element: NDArray[np.str_]) -> list[float]:
-    """Means over the elements of each group, Spearman and Pearson in turn."""
-    return [
-        float(
-            np.mean(
-                [
-                    correlation(location[rows], value[rows], statistic)
-                    for rows in (element == name for name in members)
-                ]
-            )
-        )
-        for members in GROUPS.values()
-        for statistic in Statistic
-    ]
-
-
-def _report(
-    name: str, evidence: Evidence, shapes: dict[str, Shape], own: Mixture, occlusions: Table
-) -> Report:
+def _report(name: str, evidence: Evidence, shapes: dict[str, Shape], own: Mixture) -> Report:
     rows: list[Sequence[Cell]] = []
     calibrated, exported = [], []
     levels = levels_without_each(evidence, shapes, NOMINAL)
@@ -222,12 +164,9 @@ def _report(
         "as exported: normal about the effect with the model's own spread and sigma, before "
         "calibration.",
         "The interval is of a measurement with the standard error that it had.",
-        "Effect and occlusion together: what hiding so many bases in the middle of the window does, "
-        "times a weight fitted without the locus by least squares on the elements assayed in the "
-        "cell of their target, added to the effect; 'none': the effect alone.",
     )
     table = Table("Calibration, one locus left out", columns, rows_of(rows))
-    return Report(f"Calibration: {name}", (table, occlusions), notes)
+    return Report(f"Calibration: {name}", (table,), notes)
 
 
 def _cells(part: Evidence, mixture: Mixture, levels: Sequence[float]) -> list[float]:

@@ -18,7 +18,6 @@ from scipy.optimize import OptimizeResult, minimize
 
 from service.calibration import Shape
 from service.mixture import Mixture
-from training.datasets.cagi5 import HEPG2_MATCHED, K562_MATCHED
 from training.evaluation.metrics import Floats
 
 NOMINAL = (0.05, *(n / 10 for n in range(1, 9)), 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
@@ -38,7 +37,6 @@ class Evidence:
     Attributes:
       effect: (n,) predicted effect.
       epistemic: (n,) SD over the members; all NaN where there is one member.
-      occlusion: (n,) what hiding the variant and bases around it does; all NaN where not asked.
       value: (n,) measured effect.
       error: (n,) standard error of the measurement.
       locus: (n,) where each was measured; the two TERT sets are one locus.
@@ -46,7 +44,6 @@ class Evidence:
 
     effect: Floats
     epistemic: Floats
-    occlusion: Floats
     value: Floats
     error: Floats
     locus: NDArray[np.str_]
@@ -68,48 +65,20 @@ class Evidence:
 
     def measured(self, shape: Shape) -> Mixture:
         """Distribution of each measurement: of the true effect, and of the error on top."""
-        return self.true(shape).widened(self.error)
-
-    def true(self, shape: Shape) -> Mixture:
-        """Distribution of each true effect."""
-        return shape.distribution(self.effect, self.epistemic, self.occlusion)
+        return shape.distribution(self.effect, self.epistemic).widened(self.error)
 
     def blind(self) -> Self:
         """The measurements alone: as a model would have it that says nothing of any variant."""
         nothing = np.zeros(len(self.value))
-        unknown = nothing * np.nan
-        return replace(self, effect=nothing, epistemic=unknown, occlusion=unknown)
+        return replace(self, effect=nothing, epistemic=nothing * np.nan)
 
     def score(self, shape: Shape) -> Floats:
         """(n,) central probability at which each measurement is at the edge of the interval."""
         return np.abs(2 * self.measured(shape).cdf(self.value) - 1)
 
 
-def occlusion_weight(evidence: Evidence) -> float:
-    """What the location owes to one unit of occlusion, per unit that it owes to the effect.
-
-    By least squares of the measured effects, without a constant and every locus with the same
-    weight, on loci assayed in the cell of their target where there are any: with the others the
-    model reads a cell for another one, and what its surroundings tell of an element counts less.
-
-    Returns:
-      0 where there is no occlusion, or where effect and occlusion do not both speak for what was
-      measured.
-    """
-    if not np.isfinite(evidence.occlusion).all():
-        return 0.0
-    matched = np.isin(evidence.locus, (*K562_MATCHED, *HEPG2_MATCHED))
-    seen = evidence.where(matched) if matched.any() else evidence
-    root = np.sqrt(seen.weight)
-    features = np.stack([seen.effect, seen.occlusion], axis=1) * root[:, None]
-    own, around = np.linalg.lstsq(features, seen.value * root)[0].tolist()
-    return around / own if min(own, around) > 0 else 0.0
-
-
 def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
     """Maximise the likelihood of the measurements, every locus with the same weight.
-
-    What is owed to occlusion is `occlusion_weight`, and the rest is fitted given that.
 
     Args:
       evidence: n measured effects.
@@ -118,10 +87,6 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
     Raises:
       RuntimeError: the optimiser converges from no start.
     """
-    by_occlusion = occlusion_weight(evidence)
-    if by_occlusion:
-        evidence = replace(evidence, effect=evidence.effect + by_occlusion * evidence.occlusion)
-    evidence = replace(evidence, occlusion=np.full(len(evidence.value), np.nan))
     floors = (
         max(float(np.median(np.abs(evidence.effect))) / 2, 1e-6),
         max(float(np.nanmedian(evidence.epistemic)) / 4, 1e-6) if _has(evidence) else 1.0,
@@ -195,8 +160,7 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
     converged = [result for result in found if result.success]
     if not converged:
         raise RuntimeError(f"the calibration did not converge: {found[0].message}")
-    found_shape = shape_of(min(converged, key=lambda result: float(result.fun)).x)
-    return found_shape.model_copy(update={"by_occlusion": by_occlusion})
+    return shape_of(min(converged, key=lambda result: float(result.fun)).x)
 
 
 def fit_without_each(evidence: Evidence) -> dict[str, Shape]:
