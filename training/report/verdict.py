@@ -116,8 +116,10 @@ def _released(campaign: Campaign, arms: Sequence[Arm]) -> str:
     arm = max(arms, key=lambda one: one.gains[MEASURE].value)
     base = campaign.analysis["baseline"]["arm"]
     ours, theirs = (campaign.released(name, "all_assays") for name in (arm.name, base))
-    if not ours.size or not theirs.size:
-        return f"On the release set {arm.name} and {base} have not been scored."
+    missing = [name for name, said in ((arm.name, ours), (base, theirs)) if not said.size]
+    if missing:
+        verb = "has" if len(missing) == 1 else "have"
+        return f"On the release set {' and '.join(missing)} {verb} not been scored."
     return (
         f"On the release set, other variants of the same elements, the difference of {arm.name} is "
         f"{signed(float(ours.mean() - theirs.mean()))} ({spread(ours)} against {spread(theirs)}, "
