@@ -104,7 +104,7 @@ TRAINING_MAY_IMPORT = {
     "losses": {"architectures", "losses"},
     "samplers": {"samplers"},
     "card": {"evaluation"},
-    "report": {"datasets", "evaluation", "report"},
+    "report": {"datasets", "evaluation", "report", "zoo"},
 }
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
 
