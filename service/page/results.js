@@ -6,7 +6,8 @@ import { showTable } from "./table.js";
 import { bytes, count } from "./words.js";
 
 const MOST_BYTES = 200e6;
-const FIELDS = ["effect", "expected", "lower", "upper", "p_sign", "quantile"];
+const FIELDS = ["calibrated", "effect", "expected", "lower", "upper", "p_sign", "quantile"];
+const TRUTH = { true: 1, false: 0 };
 const BREATH = 30; // ms of work, then others have their turn
 
 /** Rows of a result: what is text as lists, numbers as (row, target) in one list per field. */
@@ -33,7 +34,7 @@ export class Rows {
   }
 }
 
-const known = (text) => (text === undefined || text === "." || text === "" ? NaN : Number(text));
+const known = (text) => (text === undefined || text === "." || text === "" ? NaN : (TRUTH[text] ?? Number(text)));
 
 /** Return what reads a line of a TSV into rows. */
 function tsvReader(rows) {

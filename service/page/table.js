@@ -106,9 +106,10 @@ export function showTable(place, rows, { model, provenance, threshold, errorRate
     const called = calls.get(state.target);
     form.querySelector("#tier-place").hidden = !called;
     put(head, COLUMNS.filter((one) => called || !one.isOfTriage).map(heading));
-    put(body, part.map((row) => h("tr", {}, cells(rows, row, { model, called, target: state.target, assembly: provenance.assembly }))));
     const target = rows.targets[state.target];
-    const fitted = provenance.calibrated_targets.includes(target) ? "calibrated on measured single-base changes" : "not calibrated";
+    const isFitted = provenance.calibrated_targets.includes(target);
+    put(body, part.map((row) => h("tr", {}, cells(rows, row, { model, called, target: state.target, assembly: provenance.assembly, isFitted }))));
+    const fitted = isFitted ? "calibrated on measured single-base changes" : "not calibrated";
     put(caption, `Results on ${target}, ${percent(provenance.options.coverage)} intervals of the true effect, ${fitted}`);
     told.textContent = shown.length === rows.length ? `${count(rows.length)} rows` : `${count(shown.length)} of ${count(rows.length)} rows`;
     put(
@@ -199,7 +200,7 @@ export function showTable(place, rows, { model, provenance, threshold, errorRate
   );
 }
 
-function cells(rows, row, { model, called, target, assembly }) {
+function cells(rows, row, { model, called, target, assembly, isFitted }) {
   const one = { contig: rows.contig[row], pos: rows.pos[row], ref: rows.ref[row], alt: rows.alt[row] };
   const number = (name) => rows.fields[name][target][row];
   const status = rows.status[row];
@@ -215,7 +216,7 @@ function cells(rows, row, { model, called, target, assembly }) {
     td(signed(number("effect"))),
     td(plain(Math.abs(number("effect")), 2)),
     td(signed(number("expected"))),
-    td(span(number("lower"), number("upper"))),
+    td([span(number("lower"), number("upper")), number("calibrated") === 0 && isFitted ? h("span", { class: "flag" }, " not calibrated") : null]),
     td(chance(number("p_sign"))),
     td(signed(number("quantile"))),
     td([plain(rows.novelty[row]), novel]),

@@ -55,6 +55,10 @@ def test_a_file_is_scored_sorted_filtered_and_downloaded(tab):
         "scored" if line[at["status"]] == "ok" else line[at["status"]].replace("_", " ")
         for line in lines[1:]
     ]
+    # Whose interval nothing measured stands behind: changes of more than one base.
+    assert [text.endswith("not calibrated") for text in column(tab, "90 % interval")] == [
+        line[at["status"]] == "ok" and line[at["K562_calibrated"]] == "false" for line in lines[1:]
+    ]
     # Sorted, both ways; what has no number comes last either way.
     for presses, is_down in ((1, False), (2, True)):
         page.get_by_role("button", name="effect", exact=True).click()
