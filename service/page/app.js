@@ -1,6 +1,6 @@
 // The page: what the server is, which view an address asks for, and the API key.
 
-import { ask, key, Problem } from "./api.js";
+import { ask, key, Problem, wasAborted } from "./api.js";
 import { byId, h, put, setFieldError } from "./dom.js";
 import { leaveFile, fillFileModels, showFile, startFile } from "./file.js";
 import { fillModels, leaveVariant, showVariant, startVariant } from "./variant.js";
@@ -26,7 +26,16 @@ function explain(error, again) {
     byId("key").focus();
     return h("p", { class: "error" }, "The server asks for an API key: see above.");
   }
-  return h("div", { class: "error" }, h("p", {}, fit(message)), again ? h("button", { type: "button", onclick: again }, "Try again") : null);
+  return h("div", { class: "error" }, h("p", {}, fit(message)), again ? h("button", { type: "button", onclick: () => repeated(again) }, "Try again") : null);
+}
+
+/** Do it once more; that somebody goes elsewhere meanwhile is no failure. */
+async function repeated(again) {
+  try {
+    await again();
+  } catch (error) {
+    if (!wasAborted(error)) throw error;
+  }
 }
 
 let shown = null;

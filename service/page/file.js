@@ -34,6 +34,7 @@ export function startFile(context) {
       fieldError("One file at a time: join them first, or upload one after the other.");
       return;
     }
+    field.value = ""; // else the file that was chosen before could not be chosen again
     take(event.dataTransfer.files[0] ?? null);
   });
 }
@@ -114,6 +115,7 @@ async function submit() {
     });
     page.go({ job: job.id });
   } catch (error) {
+    if (signal !== asked.signal) return; // another upload, or a job, has the place now
     put(byId("job"));
     say(wasAborted(error) ? "The upload was stopped; nothing was kept of it." : "");
     if (wasAborted(error)) return;
@@ -229,8 +231,10 @@ function fileLink(path, name, text) {
 
 async function remove(id, isOver) {
   if (isOver && !confirm("Delete this job and its files on the server?")) return;
+  const { signal } = asked;
   try {
     await ask(`v1/jobs/${encodeURIComponent(id)}`, { method: "DELETE" });
+    if (signal.aborted) return; // whoever went on meanwhile stays there
     page.go({ view: "file" });
     say(isOver ? "The job and its files are deleted." : "The job is cancelled, and its files are deleted.");
   } catch (error) {

@@ -1,5 +1,6 @@
 // A table of very many rows: sorted by a column, filtered, a page at a time.
 
+import { wasAborted } from "./api.js";
 import { h, put, scrolling } from "./dom.js";
 import { tierName } from "./effects.js";
 import { TIERS, triageRows } from "./tiers.js";
@@ -95,7 +96,7 @@ export function showTable(place, rows, { model, provenance, threshold, errorRate
     const of = column.key(rows, state.target, places, calls.get(state.target));
     const keys = new Float64Array(rows.length);
     for (const row of shown) keys[row] = of(row);
-    shown.sort((a, b) => Number.isNaN(keys[a]) - Number.isNaN(keys[b]) || (isDown ? keys[b] - keys[a] : keys[a] - keys[b]) || a - b);
+    shown.sort((a, b) => inOrder(keys[a], keys[b], isDown) || a - b);
   }
 
   function draw() {
@@ -178,7 +179,7 @@ export function showTable(place, rows, { model, provenance, threshold, errorRate
       state.isDown = false;
       again();
     } catch (error) {
-      put(sorter, explain(error, ask));
+      if (!wasAborted(error)) put(sorter, explain(error, ask));
     }
   };
   const offer =
@@ -218,18 +219,22 @@ function cells(rows, row, { model, called, target, assembly, isFitted }) {
     td(signed(number("expected"))),
     td([span(number("lower"), number("upper")), number("calibrated") === 0 && isFitted ? h("span", { class: "flag" }, " not calibrated") : null]),
     td(chance(number("p_sign"))),
-    td(signed(number("quantile"))),
+    td(signed(number("quantile"), 3)),
     td([plain(rows.novelty[row]), novel]),
     td(status === "ok" ? "scored" : fit(spaced(status)), "word"),
   ];
 }
 
-/** Rank of each row by contig, as a person counts them, then by position. */
+/** How two numbers are sorted, upwards unless `isDown`; what is none comes last either way. */
+const inOrder = (one, other, isDown = false) =>
+  Number.isNaN(one) - Number.isNaN(other) || (isDown ? other - one : one - other);
+
+/** Rank of each row by contig, as a person counts them, then by position; without one, last. */
 function placeRanks(rows) {
   const contigs = [...new Set(rows.contig)].sort(COLLATOR.compare);
   const rank = new Map(contigs.map((name, n) => [name, n]));
   const order = Array.from({ length: rows.length }, (_, row) => row);
-  order.sort((a, b) => rank.get(rows.contig[a]) - rank.get(rows.contig[b]) || rows.pos[a] - rows.pos[b] || a - b);
+  order.sort((a, b) => rank.get(rows.contig[a]) - rank.get(rows.contig[b]) || inOrder(rows.pos[a], rows.pos[b]) || a - b);
   const found = new Float64Array(rows.length);
   order.forEach((row, n) => (found[row] = n));
   return found;

@@ -65,7 +65,7 @@ export const spaced = (name) => String(name).replaceAll("_", " ");
 
 export function bytes(n) {
   if (n < 1000) return `${n} bytes`;
-  const power = Math.min(Math.floor(Math.log10(n) / 3), 4);
+  const power = Math.min(Math.floor(Math.log10(Number(n.toPrecision(3))) / 3), 4);
   return `${(n / 1000 ** power).toPrecision(3)} ${["", "kB", "MB", "GB", "TB"][power]}`;
 }
 

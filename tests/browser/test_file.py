@@ -152,10 +152,13 @@ def test_a_list_is_sorted_into_tiers_at_one_error_rate(tab):
 def test_a_dropped_file_is_taken_and_its_job_deleted(tab):
     page = tab.open("?view=file")
     expect(page.get_by_role("button", name="Upload and score")).to_be_enabled()
+    page.get_by_label("VCF, plain").set_input_files(VCF)
     content = VCF.read_text().replace("ex01", "dropped")
     data = page.evaluate_handle(DROP, content)
     page.dispatch_event("#drop", "drop", {"dataTransfer": data})
     expect(page.locator("#file-help")).to_contain_text("dropped.vcf, 2.14 kB")
+    # The file that was chosen before would count as chosen still, and could not be chosen again.
+    assert page.locator("#file").evaluate("field => field.files.length") == 0
     page.get_by_role("button", name="Upload and score").click()
     page.get_by_role("region", name="Results").wait_for()
     assert column(tab, "ID")[0] == "dropped"
@@ -218,6 +221,66 @@ def test_a_file_that_is_none_says_so_at_the_field(tab, tmp_path, content, said):
     page.get_by_role("button", name="Upload and score").click()
     expect(page.locator("#file-error")).to_contain_text(said)
     expect(page.get_by_label("VCF, plain")).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_second_upload_takes_the_place_of_the_first(tab):
+    page = tab.open("?view=file")
+    page.route("**/v1/jobs?*", lambda route: None)  # no answer ever
+    page.get_by_label("VCF, plain").set_input_files(VCF)
+    for _ in range(2):
+        with page.expect_request("**/v1/jobs?*"):
+            page.get_by_role("button", name="Upload and score").click()
+    # What the end of the first one said, and took away, was the second's.
+    page.wait_for_timeout(200)
+    expect(page.get_by_role("progressbar", name="Upload")).to_be_visible()
+    expect(page.locator("#file-status")).not_to_contain_text("stopped")
+    page.get_by_role("button", name="Stop the upload").click()
+    expect(page.locator("#file-status")).to_contain_text("The upload was stopped")
+    expect(page.get_by_role("progressbar", name="Upload")).to_have_count(0)
+
+
+def test_who_goes_on_while_a_job_is_deleted_or_sorted_is_left_alone(tab):
+    job = upload(tab)
+    page = tab.page
+    held = []
+    page.route("**/v1/triage", lambda route: None)
+    with page.expect_request("**/v1/triage"):
+        page.get_by_role("button", name="Sort into tiers").click()
+    page.route(
+        f"**/v1/jobs/{job}",
+        lambda route: held.append(route) if route.request.method == "DELETE" else route.continue_(),
+    )
+    page.on("dialog", lambda dialog: dialog.accept())
+    with page.expect_request(lambda request: request.method == "DELETE"):
+        page.get_by_role("button", name="Delete the job and its files").click()
+    page.get_by_role("link", name="One variant").click()
+    with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        held[0].continue_()
+    page.wait_for_timeout(200)
+    expect(page.get_by_role("heading", name="Effect of one variant")).to_be_visible()
+
+
+def test_rows_without_a_place_do_not_upset_the_order_of_the_others(tab):
+    job = upload(tab)
+    head = "\t".join(["contig", "pos", "id", "ref", "alt", "status", "novelty", "novel_as"])
+    places = ["100", ".", "50", ".", "75"]
+    rows = [f"chr17\t{pos}\trow{n}\tA\tG\tmalformed\t.\t." for n, pos in enumerate(places)]
+    text = "\n".join([head, *rows, ""])
+    page = tab.page
+    page.route(f"**/v1/jobs/{job}/result", lambda route: route.fulfill(body=text))
+    tab.open(f"?job={job}")
+    page.get_by_role("button", name="variant", exact=True).click()
+    # A place that is no number compared as equal with any other.
+    assert column(tab, "ID") == ["row2", "row4", "row0", "row1", "row3"]
+
+
+def test_sizes_are_rounded_before_their_unit_is_chosen(tab):
+    page = tab.open()
+    spelt = page.evaluate(
+        "async (module) => [999, 1000, 2140, 999_999, 2.5e9].map((await import(module)).bytes)",
+        f"{tab.address}page/words.js",
+    )
+    assert spelt == ["999 bytes", "1.00 kB", "2.14 kB", "1.00 MB", "2.50 GB"]
 
 
 def test_fifty_thousand_rows_do_not_freeze_the_page(tab):
