@@ -76,7 +76,7 @@ export function effectsOf(result, { target, options }) {
       signed(n.expected),
       span(n.lower, n.upper),
       chance(n.p_sign),
-      signed(n.quantile),
+      signed(n.quantile, 3),
       yesNo(n.calibrated),
     ];
   });

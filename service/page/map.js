@@ -28,10 +28,10 @@ async function region(body, { signal, onProgress }) {
   return found;
 }
 
-/** The same around a variant; near the end of what is known with shorter flanks. */
+/** The same around a variant, at most `span` positions; near the end of what is known fewer. */
 async function around(names, { span, ...query }, options) {
   const middle = names.pos + Math.max(names.ref.length - 1, 0) / 2;
-  for (let flank = Math.floor(span / 2); ; flank = Math.floor(flank / 2)) {
+  for (let flank = Math.floor((span - 1) / 2); ; flank = Math.floor(flank / 2)) {
     const start = Math.max(1, Math.floor(middle) - flank);
     const end = Math.floor(middle) + flank;
     try {
@@ -85,7 +85,7 @@ function drawn(map, names, { target, options, onOpen, room }) {
     const novel = map.novel_as[place][column];
     return (
       `${nameOf(place, column)}, expected ${signed(map.expected[place][column])},` +
-      ` SD ${plain(map.sd[place][column], 2)}, quantile ${signed(map.quantile[place][column])}` +
+      ` SD ${plain(map.sd[place][column], 2)}, quantile ${signed(map.quantile[place][column], 3)}` +
       (novel ? `, novel: ${spaced(novel)}` : "")
     );
   };

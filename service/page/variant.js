@@ -224,7 +224,7 @@ async function compare(place, names, { model, target, result, signal }) {
     return [
       line.target, line.model === model ? h("b", {}, line.model) : line.model,
       tierName(callOf(line.result.triaged, line.target)),
-      signed(n.effect), signed(n.expected), span(n.lower, n.upper), chance(n.p_sign), signed(n.quantile), n.calibrated ? "yes" : "no",
+      signed(n.effect), signed(n.expected), span(n.lower, n.upper), chance(n.p_sign), signed(n.quantile, 3), n.calibrated ? "yes" : "no",
     ];
   });
   const columns = [

@@ -30,8 +30,8 @@ def assert_table_is_the_answer(tab: Visit, rows: list[list[str]], model: str) ->
         numbers = scored[row[0]]
         tier = called.get(row[0], {"tier_name": "cannot tell"})["tier_name"]
         assert any(tier in cell for cell in row[1:3])
-        for name in ("effect", "expected", "quantile"):
-            assert signed(numbers[name]) in row
+        for name, digits in (("effect", 2), ("expected", 2), ("quantile", 3)):
+            assert signed(numbers[name], digits) in row
         assert f"{signed(numbers['lower'])} to {signed(numbers['upper'])}" in row
         assert row[-1] == ("yes" if numbers["calibrated"] else "no")
 
@@ -317,3 +317,13 @@ def test_the_keyboard_alone_leads_through_a_query(tab):
     heading = page.get_by_role("heading", level=2)
     expect(heading).to_have_text("GRCh37:chr17:31463:G:C")
     expect(heading).to_be_focused()
+
+
+def test_a_map_keeps_to_the_positions_that_the_server_allows(small):
+    facts = small.api("page/facts.json") | {"max_region": 40}
+    small.page.route("**/page/facts.json", lambda route: route.fulfill(json=facts))
+    with small.page.expect_request("**/v1/saturation") as asked:
+        small.show()
+    region = asked.value.post_data_json
+    # An even limit gave one position too many, and no map.
+    assert region["end"] - region["start"] + 1 == 39
