@@ -15,11 +15,11 @@ from service.novelty import ORDINARY
 from service.reference import Reference
 from service.scoring import Predictions, Scorer, Scores
 from service.sequence import BASES, UNKNOWN, Codes, decode
-from service.variants import Variant
+from service.variants import POSITION, Variant
 
 ALTS = BASES[:UNKNOWN]
 
-_REGION = re.compile(r"(?P<contig>\S+):(?P<start>[\d,]+)-(?P<end>[\d,]+)", re.ASCII)
+_REGION = re.compile(rf"(?P<contig>\S+):(?P<start>{POSITION})-(?P<end>{POSITION})", re.ASCII)
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
@@ -97,7 +97,7 @@ class Map:
 
 
 def parse_region(text: str) -> tuple[str, int, int]:
-    """Read a region as samtools writes it: 1-based, both ends included, commas allowed.
+    """Read a region as samtools writes it: 1-based, both ends included; commas between thousands.
 
     Returns:
       Contig, and start and end, **0-based**, the end exclusive.
@@ -110,7 +110,7 @@ def parse_region(text: str) -> tuple[str, int, int]:
     """
     found = _REGION.fullmatch(text.strip())
     start, end = (
-        (int(found[name].replace(",", "") or 0) for name in ("start", "end")) if found else (0, 0)
+        (int(found[name].replace(",", "")) for name in ("start", "end")) if found else (0, 0)
     )
     if found is None or start < 1:
         raise ValidationError(

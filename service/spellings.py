@@ -25,7 +25,7 @@ from service.pasted import check_assembly, tidied
 from service.reference import Reference
 from service.sequence import decode, encode, reverse_complement
 from service.unplaced import why_unplaced
-from service.variants import allele_status
+from service.variants import POSITION, allele_status
 
 # No blanks beside a class that takes them too: every way to share them out would be tried.
 _SPDI = re.compile(r"(N[CTW]_[^:]*):([^:]*):([^:]*):([^:]*)", re.IGNORECASE)
@@ -48,7 +48,7 @@ _PLACES: Final = tuple(
 )
 # What joins a position to its alleles; a gap (-/C, ->C) is one of them.
 _JOINT = re.compile(r"^[:_-](?!\s*[/>])")
-_NUMBER = re.compile(r"\d{1,10}|\d{1,3}(?:,\d{3}){1,3}", re.ASCII)
+_NUMBER = re.compile(POSITION, re.ASCII)
 _MAX_LETTERS = 2 * MAX_CHANGE + 200  # two alleles and a place
 _MOST_ALTS = 50
 

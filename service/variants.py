@@ -7,6 +7,8 @@ from itertools import takewhile
 from service.errors import Status
 
 MAX_POS = 2**31 - 1  # VCF 4.3: a 32-bit integer
+POSITION = r"(?:\d{1,10}|\d{1,3}(?:,\d{3}){1,3})"
+"""Pattern (ASCII) of a position that a person wrote, with commas between thousands or without."""
 
 _BASES = re.compile(r"[ACGTN]+", re.IGNORECASE)
 _LETTERS = frozenset("ACGT")
