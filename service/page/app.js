@@ -6,6 +6,9 @@ import { leaveFile, fillFileModels, showFile, startFile } from "./file.js";
 import { fillModels, leaveVariant, showVariant, startVariant } from "./variant.js";
 import { fit } from "./words.js";
 
+/** Keys that fit into a header: of another, the browser would not even send the request. */
+const SENDABLE = /^[!-~]+$/;
+
 /** `isOpen`: the models are known, so that something can be asked. */
 const page = { facts: null, models: [], limits: null, isOpen: false, go, explain };
 
@@ -59,15 +62,20 @@ function route() {
   return isFile ? showFile(query) : showVariant(query);
 }
 
+let loading = new AbortController();
+
 async function load() {
+  loading.abort(); // what an earlier key brings is of no use any more
+  loading = new AbortController();
+  const { signal } = loading;
   put(byId("trouble"));
   try {
-    page.facts ??= await ask("page/facts.json");
+    page.facts ??= await ask("page/facts.json", { signal });
     tellFacts();
     if (page.facts.needs_key && !key.get()) {
       byId("key-form").hidden = false;
     } else {
-      const { models, limits } = await ask("v1/models");
+      const { models, limits } = await ask("v1/models", { signal });
       Object.assign(page, { models, limits });
       page.isOpen = page.facts.reference !== null;
       setFieldError(byId("key"), byId("key-error"), null);
@@ -77,6 +85,7 @@ async function load() {
       fillFileModels();
     }
   } catch (error) {
+    if (wasAborted(error)) return;
     put(byId("trouble"), explain(error, load));
     if (error.isOfKey) put(byId("trouble")); // it stands at the field
   }
@@ -101,11 +110,13 @@ function enable() {
 
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  key.set(byId("key").value.trim());
-  if (!key.get()) {
-    setFieldError(byId("key"), byId("key-error"), "Type the key that you were given.");
+  const text = byId("key").value.trim();
+  if (!SENDABLE.test(text)) {
+    const wrong = text ? "This is no key: one has letters, digits and signs of ASCII alone. Copy it anew." : "Type the key that you were given.";
+    setFieldError(byId("key"), byId("key-error"), wrong);
     return;
   }
+  key.set(text);
   byId("key").value = "";
   load();
 });

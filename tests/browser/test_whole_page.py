@@ -1,5 +1,7 @@
 """What holds of every view: access, weight, colours, keys, servers that lack something."""
 
+from contextlib import suppress
+
 import pytest
 
 from tests.browser.conftest import PREFIX
@@ -107,6 +109,28 @@ def test_the_first_view_is_small_and_fast(visit, server):
         if 0 < times[-1] < FIRST_VIEW_MS:
             break
     assert min(times) < FIRST_VIEW_MS
+
+
+def test_of_two_keys_the_last_one_counts(visit, keyed):
+    address, key = keyed
+    tab = visit(address)
+    page = tab.open()
+    field, use = page.get_by_label("API key"), page.get_by_role("button", name="Use this key")
+    # Such a key could not be sent, and the server was said not to be reached.
+    field.fill("a\u200bkey")
+    use.click()
+    expect(page.locator("#key-error")).to_contain_text("This is no key")
+    held = []
+    page.route("**/v1/models", lambda route: held.append(route) if not held else route.continue_())
+    for text in ("wrong", key):
+        field.fill(text)
+        with page.expect_request("**/v1/models"):
+            use.click()
+    expect(page.locator("#model")).to_be_enabled()
+    with suppress(sync_api.Error):  # nobody waits for it any more
+        held[0].fulfill(status=401, json={"error": {"message": "the API key is unknown"}})
+    page.wait_for_timeout(200)
+    expect(page.locator("#key-error")).to_be_hidden()
 
 
 def test_a_key_is_asked_for_used_and_forgotten(visit, keyed):
