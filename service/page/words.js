@@ -58,8 +58,11 @@ export function allele(text, longest = LONGEST_ALLELE) {
 export const changeName = ({ contig, pos, ref, alt }) =>
   `${fit(contig)}:${count(pos)} ${allele(ref)} > ${allele(alt)}`;
 
-/** The spelling of a change that the server reads. */
-export const spelling = ({ contig, pos, ref, alt }) => `${contig}:${pos}:${ref}:${alt}`;
+// Behind a RefSeq sequence, what stands between colons is read as SPDI.
+const REFSEQ = /^N[CTW]_/i;
+
+/** The spelling of a change that the server reads; pos is 1-based, in SPDI 0-based. */
+export const spelling = ({ contig, pos, ref, alt }) => `${contig}:${REFSEQ.test(contig) ? pos - 1 : pos}:${ref}:${alt}`;
 
 export const spaced = (name) => String(name).replaceAll("_", " ");
 

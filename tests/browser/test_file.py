@@ -274,6 +274,19 @@ def test_rows_without_a_place_do_not_upset_the_order_of_the_others(tab):
     assert column(tab, "ID") == ["row2", "row4", "row0", "row1", "row3"]
 
 
+@pytest.mark.parametrize("contig", ["chr17", "17", "NC_000017.10"])
+def test_a_row_opens_its_own_variant_under_every_name_of_a_contig(tab, contig):
+    # The next base is a C too: read as SPDI, whose positions are 0-based, the link showed that one.
+    names = ["contig", "pos", "id", "ref", "alt", "status", "novelty", "novel_as"]
+    text = "\t".join(names) + f"\n{contig}\t504\t.\tC\tT\tok\t.\t.\n"
+    job = upload(tab)
+    page = tab.page
+    page.route(f"**/v1/jobs/{job}/result", lambda route: route.fulfill(body=text))
+    tab.open(f"?job={job}")
+    page.get_by_role("link", name=f"{contig}:504 C > T").click()
+    expect(page.get_by_role("heading", level=2)).to_have_text("GRCh37:chr17:504:C:T")
+
+
 def test_sizes_are_rounded_before_their_unit_is_chosen(tab):
     page = tab.open()
     spelt = page.evaluate(
