@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training.ablation.entries import Entry
 from training.ablation.rows import Row
-from training.ablation.store import held_out_rows
+from training.ablation.store import assay_rows
 from training.datasets.cagi5 import ELEMENTS, GROUPS, head_of
 from training.evaluation.agreement import Sample, mean_sample, position_counts, sample
 from training.evaluation.metrics import Counts, Floats, Statistic, resample
@@ -78,7 +78,7 @@ class Variants:
 def folds_of(entry: Entry, table: pd.DataFrame, split: str, draws: int, seed: int) -> Folds:
     """Measured activities of the rows that entries like this one keep, and their resamples."""
     assays = dict(zip(entry.targets, entry.provenance["assays"], strict=True))
-    rows = {target: held_out_rows(table, assay, split) for target, assay in assays.items()}
+    rows = {target: assay_rows(table, assay, split) for target, assay in assays.items()}
     clusters = np.concatenate([of["cluster"].to_numpy() for of in rows.values()])
     counts = resample(clusters, draws, np.random.default_rng(seed))
     ends = np.cumsum([len(of) for of in rows.values()])[:-1]

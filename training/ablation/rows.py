@@ -52,7 +52,7 @@ class Row:
         return np.asarray(np.concatenate(of).mean(axis=0))
 
 
-def rows_of(
+def lay_out(
     entries: Sequence[Entry], combined: Mapping[str, Sequence[str]], baseline: str
 ) -> list[Row]:
     """Lay out what is compared, the baseline first.

@@ -20,22 +20,21 @@ from service.registry import Model, Registry
 from service.scoring import USE, Predictions, Scorer, ScoringOptions
 from service.variants import Variant
 from training.ablation.entries import SETS, SPLITS, VERSION, Entry
+from training.campaign.data import held_out_rows
 from training.datasets.cagi5 import reference_path, variants_of
-from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.table import require_digest
 from training.evaluation.challenge import cagi5_variants, code_version
 from training.evaluation.held_out import predict_inserts
 
-FOLDS = {"validation": VALIDATION_FOLD, "test": TEST_FOLD}
 PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "onnxruntime-gpu")
 _CHUNK = 2048
 """Variants in memory at once."""
 
 
-def held_out_rows(table: pd.DataFrame, assay: str, split: str) -> pd.DataFrame:
-    """Rows of an assay in a fold that have an activity, in table order."""
-    is_wanted = (table["assay"] == assay) & (table["fold"] == FOLDS[split])
-    return table[is_wanted & table["activity"].notna()]
+def assay_rows(table: pd.DataFrame, assay: str, split: str) -> pd.DataFrame:
+    """Rows of an assay in a held-out fold that have an activity, in table order."""
+    rows = held_out_rows(table, split)
+    return rows[(rows["assay"] == assay) & rows["activity"].notna()]
 
 
 def predict_entry(
@@ -109,7 +108,7 @@ def _inserts(
 ) -> dict[tuple[str, str], NDArray[np.float64]]:
     """Activities of the held-out rows of each target; a sequence of several assays once."""
     rows = {
-        (split, target): held_out_rows(table, assay, split)["sequence"].tolist()
+        (split, target): assay_rows(table, assay, split)["sequence"].tolist()
         for split in SPLITS
         for target, assay in assay_of.items()
     }

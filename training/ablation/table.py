@@ -18,7 +18,7 @@ from training.ablation.evidence import (
     readings,
     variant_samples,
 )
-from training.ablation.rows import Row, find_row, rows_of
+from training.ablation.rows import Row, find_row, lay_out
 from training.ablation.tables import REPORTED, challenge_report, choice_report
 from training.datasets.sources import DataError
 from training.datasets.table import table_digest
@@ -77,7 +77,7 @@ def levers(
     entries = [read_entry(name, results) for name in dict.fromkeys((baseline, *names, *parts))]
     facts: dict[str, str] = {split: cagi5_variants(data_dir, split)[1] for split in SETS}
     require_alike(entries, {"data_digest": table_digest(table), **facts})
-    rows = rows_of(entries, combined, baseline)
+    rows = lay_out(entries, combined, baseline)
     served = None if chosen is None else find_row(rows, chosen)
     found: dict[str, Samples] = {}
     by_reading: dict[str, dict[str, Samples]] = {}

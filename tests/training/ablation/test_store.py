@@ -15,7 +15,7 @@ from tests.training.toy_cagi5 import write_cagi5
 from tests.training.toy_table import toy_table
 from training import cli
 from training.ablation.entries import read_entry, write_entry
-from training.ablation.store import held_out_rows, predict_entry
+from training.ablation.store import assay_rows, predict_entry
 from training.batches import Scale, assays_of
 from training.datasets.cagi5 import reference_path, variants_of
 from training.datasets.sources import DataError
@@ -81,7 +81,7 @@ def test_held_out_sequences_are_those_with_an_activity_in_table_order(entry, mod
     model = Registry(models).load("sum", threads=1)
     for split in ("validation", "test"):
         for t, target in enumerate(TARGETS):
-            rows = held_out_rows(table, f"joint_{target}", split)
+            rows = assay_rows(table, f"joint_{target}", split)
             assert len(rows) == 4 and rows["activity"].notna().all()
             found = entry.inserts[split, target]
             assert found.shape == (2, 4)

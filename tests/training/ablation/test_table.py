@@ -11,8 +11,8 @@ from tests.training.toy_table import toy_table
 from training import cli
 from training.ablation.entries import Entry, read_entry, write_entry
 from training.ablation.evidence import OWN_HEAD, Key, Variants, read_heads, variant_samples
-from training.ablation.rows import rows_of
-from training.ablation.store import held_out_rows
+from training.ablation.rows import lay_out
+from training.ablation.store import assay_rows
 from training.ablation.table import levers, parse_combined
 from training.datasets.cagi5 import ELEMENTS, GROUPS, K562_MATCHED
 from training.datasets.sources import DataError
@@ -49,7 +49,7 @@ def truth(data, table, tmp_path_factory):
         values = {"challenge": labels["value"].to_numpy()}
     values["release"] = load_release(data)["value"].to_numpy()
     inserts = {
-        (split, target): held_out_rows(table, f"joint_{target}", split)["activity"].to_numpy()
+        (split, target): assay_rows(table, f"joint_{target}", split)["activity"].to_numpy()
         for split in ("validation", "test")
         for target in TARGETS
     }
@@ -129,7 +129,7 @@ def reports(options, log):
 
 def test_rows_are_members_ensembles_and_combinations_with_their_counterparts(results):
     entries = [read_entry(name, results) for name in ("better", "same", BASE, "alone")]
-    rows = rows_of(entries, {"both": [BASE, "better"]}, BASE)
+    rows = lay_out(entries, {"both": [BASE, "better"]}, BASE)
     against = {row.label: row.against for row in rows}
     assert list(against)[:4] == [
         f"{BASE}, seed 42",
@@ -154,7 +154,7 @@ def test_rows_are_members_ensembles_and_combinations_with_their_counterparts(res
 
 def test_a_combination_is_the_mean_of_all_its_members(results):
     parts = [read_entry(name, results) for name in (BASE, "same")]
-    [row] = [r for r in rows_of(parts, {"both": [BASE, "same"]}, BASE) if r.n_members == 8]
+    [row] = [r for r in lay_out(parts, {"both": [BASE, "same"]}, BASE) if r.n_members == 8]
     whole = np.concatenate([part.effects["release"] for part in parts])
     np.testing.assert_allclose(row.effects("release"), whole.mean(axis=0))
     whole = np.concatenate([part.inserts["validation", "K562"] for part in parts])
@@ -166,7 +166,7 @@ def test_members_of_several_recipes_have_no_first_ones(truth, data, table):
     mixed = entry_of("mixed", 1.0, (42, 42, 123, 123), truth, data, table)
     for origin, recipe in zip(mixed.provenance["origins"], "abab", strict=True):
         origin["recipe"] = recipe
-    labels = [row.label for row in rows_of([plain, mixed], {}, BASE)]
+    labels = [row.label for row in lay_out([plain, mixed], {}, BASE)]
     assert labels[4:] == [
         "mixed, a seed 42", "mixed, b seed 42", "mixed, a seed 123", "mixed, b seed 123",
         "mixed, 4 members",
@@ -244,7 +244,7 @@ def test_what_is_chosen_is_set_against_every_other_ensemble(reports):
 
 def test_an_element_is_read_from_its_head_and_a_group_is_its_mean(results, data):
     entry = read_entry("better", results)
-    [row] = [r for r in rows_of([entry], {}, "better") if r.n_members == 3]
+    [row] = [r for r in lay_out([entry], {}, "better") if r.n_members == 3]
     labels = load_release(data)
     found = variant_samples(row, "release", Variants.of(labels, 10, 0))
     effect = entry.effects["release"].mean(axis=0)
