@@ -74,3 +74,7 @@ def test_what_is_undefined_or_absent_is_not_drawn():
     assert drawings(Report("Means", (Table("Means", ("a", "b"), (("x", 1.0),)),))) == ""
     undefined = Mark("none", 0.5, Estimate(np.nan, np.nan, np.nan))
     assert "o" not in chart([undefined, Mark("all", 1.0, found(0.9))]).splitlines()[0][6:]
+    # A tenth of a small set may have no rows: there was no place for what should be of them.
+    assert "|" not in chart([Mark("none", np.nan, undefined.found)])
+    lines = chart([Mark("none", np.nan, undefined.found), Mark("all", 0.5, found(0.9))])
+    assert [line.count("|") for line in lines.splitlines()] == [0, 1, 0]

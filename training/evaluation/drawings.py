@@ -26,7 +26,7 @@ class Mark:
 
     Attributes:
       label: what it is of.
-      said: what should be.
+      said: what should be; NaN where nothing can be said, of no rows.
       found: what was found, with or without an interval.
     """
 
@@ -59,8 +59,8 @@ def chart(marks: Sequence[Mark], *, from_zero: bool = False) -> str:
       from_zero: whether the scale begins at 0, and not at the smallest value.
     """
     ends = [0.0] if from_zero else []
-    ends += [x for mark in marks for x in (mark.said, *_known(mark.found))]
-    low, high = min(ends), max(ends)
+    ends += [x for mark in marks for x in _known(mark)]
+    low, high = min(ends, default=0.0), max(ends, default=0.0)
     span = (high - low) or 1.0
 
     def place(x: float) -> int:
@@ -73,7 +73,8 @@ def chart(marks: Sequence[Mark], *, from_zero: bool = False) -> str:
         if not np.isnan(mark.found.low):
             first, last = place(mark.found.low), place(mark.found.high)
             cells[first : last + 1] = "-" * (last + 1 - first)
-        cells[place(mark.said)] = "|"
+        if not np.isnan(mark.said):
+            cells[place(mark.said)] = "|"
         if not np.isnan(mark.found.value):
             cells[place(mark.found.value)] = "o"
         lines.append(f"{mark.label:<{width}}  {''.join(cells)}".rstrip())
@@ -119,5 +120,6 @@ def _estimate(cell: Cell) -> Estimate:
     return Estimate(float(cell) if isinstance(cell, int | float) else np.nan, np.nan, np.nan)
 
 
-def _known(found: Estimate) -> Iterator[float]:
-    yield from (x for x in (found.value, found.low, found.high) if not np.isnan(x))
+def _known(mark: Mark) -> Iterator[float]:
+    every = mark.said, mark.found.value, mark.found.low, mark.found.high
+    yield from (x for x in every if not np.isnan(x))
