@@ -92,6 +92,17 @@ def test_wrong_direction_and_no_significance_are_said_apart(tables):
                 assert significant + quiet == pytest.approx(either)
 
 
+def test_significance_is_two_sided():
+    # 1.8 standard errors: significant on one side alone. 2.1: on both.
+    n = PER_ELEMENT * len(ELEMENTS)
+    for errors, silent in ((1.8, 1), (2.1, 0)):
+        value = np.full(n, 0.05 * errors)
+        judged = judged_of(np.full(n, 1.0), value)
+        row = calls(judged, counts_of(judged)).rows[0]
+        assert row[0] == "10%, effects beyond 0"
+        assert [cell.value for cell in row[4:]] == [0, 0, silent, silent]
+
+
 def test_every_share_has_an_interval_that_holds_it_and_no_call_none(tables):
     whole, parts = tables
     for table in (whole, *parts.values()):

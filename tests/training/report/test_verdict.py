@@ -113,6 +113,9 @@ def test_weak_networks_are_called_so(tmp_path: Path) -> None:
     assert "above the network on 1 of 3 assays (mattioli2018_pool1_K562)" in said
     assert "neither levels nor relative gains can be compared" in said
     assert "in 2 of 2 baseline seeds (0.202 against 0.182, mean of the four)" in said
+    release = campaign.release[campaign.release["arm"] == "dh7"]
+    said = setting(replace(campaign, release=release))
+    assert "in 2 of 2 runs of other arms, as mse has not been scored there again (0.162" in said
 
 
 def test_a_correlation_over_a_few_arms_is_not_given(tmp_path: Path) -> None:
