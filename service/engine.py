@@ -105,7 +105,9 @@ class Engine:
         )
         if self.reference is not None:
             _ = self.reference.sha256  # reads the whole file: now, not while a request waits
-        self.evidence = settings.evidence and Evidence.open(settings.evidence, self.reference)
+        self.evidence = (
+            Evidence.open(settings.evidence, self.reference) if settings.evidence else None
+        )
         self.models: dict[str, Model] = {
             # One thread inside an operator: see `Batcher`.
             name: registry.load(name, settings.device, threads=1, gpu=gpu)

@@ -32,7 +32,7 @@ export async function triageRows(rows, scored, { model, target, signal }) {
   const why = answer.no_calls[answer.target];
   const said =
     `On ${answer.target}: ${count(made)} calls of ${count(scored.length)} ALTs, at an error rate of ${plain(answer.error_rate, 2)} over this whole list` +
-    ` and for effects beyond ${answer.threshold} log2 units. The rate is kept over the list, not over a part that is picked from it.` +
+    ` and for effects beyond ${answer.threshold} log2 units. The rate is that of the list, not of a part that is picked from it, and holds as far as the calibration does: the model's card says how far.` +
     (why ? ` No calls: ${why}.` : "");
   return { calls, said };
 }

@@ -92,6 +92,26 @@ def test_wrong_direction_and_no_significance_are_said_apart(tables):
                 assert significant + quiet == pytest.approx(either)
 
 
+def test_significance_is_two_sided():
+    # 1.8 standard errors: significant on one side alone. 2.1: on both.
+    n = PER_ELEMENT * len(ELEMENTS)
+    for errors, silent in ((1.8, 1), (2.1, 0)):
+        value = np.full(n, 0.05 * errors)
+        judged = judged_of(np.full(n, 1.0), value)
+        row = calls(judged, counts_of(judged)).rows[0]
+        assert row[0] == "10%, effects beyond 0"
+        assert [cell.value for cell in row[4:]] == [0, 0, silent, silent]
+
+
+def test_what_is_expected_of_the_measurement_has_its_noise():
+    effect = np.full(PER_ELEMENT * len(ELEMENTS), -0.1)
+    judged = judged_of(effect, effect)
+    row = calls(judged, counts_of(judged)).rows[RATES.index(0.2)]
+    assert row[:2] == ("20%, effects beyond 0", len(effect))
+    assert row[2] == pytest.approx(stats.norm.cdf(-0.1 / 0.1))
+    assert row[3] == pytest.approx(stats.norm.cdf(-0.1 / np.hypot(0.1, 0.05)))
+
+
 def test_every_share_has_an_interval_that_holds_it_and_no_call_none(tables):
     whole, parts = tables
     for table in (whole, *parts.values()):

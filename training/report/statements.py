@@ -281,13 +281,20 @@ def _over_floor(campaign: Campaign, cell: Cell) -> str:
 
 def _choice(campaign: Campaign) -> str:
     """How the reading of a variant was chosen, with the numbers behind it."""
-    base = campaign.analysis["baseline"]["arm"]
-    ours, theirs = (campaign.released(base, reading) for reading in ("all_assays", "cell_type"))
+    base, readings = campaign.analysis["baseline"]["arm"], ("all_assays", "cell_type")
+    ours, theirs = (campaign.released(base, reading) for reading in readings)
+    runs = "baseline seeds"
+    if not ours.size:
+        ours, theirs = (
+            np.concatenate([campaign.released(arm.name, reading) for arm in campaign.arms])
+            for reading in readings
+        )
+        runs = f"runs of other arms, as {base} has not been scored there again"
     if not ours.size:
         return "That reading was chosen on the release set (not scored again for this page)."
     return (
         f"That reading was chosen on the release set: there it is above the assays of the cell "
-        f"type in {int((ours > theirs).sum())} of {ours.size} baseline seeds "
+        f"type in {int((ours > theirs).sum())} of {ours.size} {runs} "
         f"({number(ours.mean())} against {number(theirs.mean())}, mean of the four)."
     )
 

@@ -261,6 +261,20 @@ def test_an_element_is_read_from_its_head_and_a_group_is_its_mean(results, data)
     assert by_hand["F9"] < 0 < by_hand["HBB"], "the head of HepG2 is upside down here"
 
 
+@pytest.mark.parametrize(("report", "split"), [("choice", "Validation"), ("challenge", "Test")])
+def test_a_fold_is_held_against_its_own_activities(reports, report, split, results, table):
+    entry, fold = read_entry("better", results), split.lower()
+    found = reports[report].table(f"{split} fold by target")
+    by_hand = []
+    for target in TARGETS:
+        activity = held_out_rows(table, f"joint_{target}", fold)["activity"].to_numpy()
+        by_hand.append(spearman(entry.inserts[fold, target].mean(axis=0), activity))
+        cell = found.cell("better, 3 members", f"{fold} spearman, {target}")
+        assert cell.value == pytest.approx(by_hand[-1])
+    mean = found.cell("better, 3 members", f"{fold} spearman, mean of targets")
+    assert mean.value == pytest.approx(np.mean(by_hand))
+
+
 def test_heads_can_be_combined():
     effects = np.array([[1.0, 2.0, 6.0], [1.0, 2.0, 6.0]])
     element = np.array(["HBB", "F9"])

@@ -1,7 +1,9 @@
 """The answer follows the table."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.training.report.synthetic import Plan, write_campaign
@@ -111,6 +113,9 @@ def test_weak_networks_are_called_so(tmp_path: Path) -> None:
     assert "above the network on 1 of 3 assays (mattioli2018_pool1_K562)" in said
     assert "neither levels nor relative gains can be compared" in said
     assert "in 2 of 2 baseline seeds (0.202 against 0.182, mean of the four)" in said
+    release = campaign.release[campaign.release["arm"] == "dh7"]
+    said = setting(replace(campaign, release=release))
+    assert "in 2 of 2 runs of other arms, as mse has not been scored there again (0.162" in said
 
 
 def test_a_correlation_over_a_few_arms_is_not_given(tmp_path: Path) -> None:
@@ -197,3 +202,42 @@ def test_a_gain_of_the_network_alone_is_not_passed_off_as_a_treatment_of_noise(
     assert "not of a treatment of noise. Of the 6 that treat labels or batches otherwise" in said
     other = " ".join(verdict(read(tmp_path / "other", Plan(winner="dh7"))).sentences)
     assert "a gain of architecture" not in other
+    # Nor is it spoken of where chance explains it.
+    plan = Plan(winner="factorized", p_holm=0.2)
+    chance = " ".join(verdict(read(tmp_path / "chance", plan)).sentences)
+    assert "a gain of architecture" not in chance
+
+
+def test_beside_a_gain_of_the_network_stand_its_size_and_the_best_of_the_others(
+    tmp_path: Path,
+) -> None:
+    campaign = read(tmp_path, Plan(winner="factorized"))
+    sizes = pd.DataFrame(
+        {"run": f"{arm}/42", "arm": arm, "family": family, "seed": 42, "suite": suite, "level": 0.0}
+        | {"split": "run", "metric": "parameters", "element": "run", "value": value}
+        for arm, family, suite, value in (
+            ("mse", "baseline", "baseline", 50_023.0),
+            ("factorized", "factorized", "main", 35_719.0),
+        )
+    )
+    rows = campaign.rows[campaign.rows["metric"] != "parameters"]
+    campaign = replace(campaign, rows=pd.concat([rows, sizes]))
+    said = " ".join(verdict(campaign).sentences)
+    assert "the network (35,719 parameters against 50,023)" in said
+    others = [arm for arm in campaign.representatives if arm.name != "factorized"]
+    best = max(others, key=lambda arm: arm.gains[challenge("spearman")].value)
+    gain = best.gains[challenge("spearman")]
+    assert f"the largest difference is that of {best.name}: {gain.value:+.3f}" in said
+
+
+def test_only_what_was_not_scored_on_the_release_set_is_said_not_to_have_been(
+    tmp_path: Path,
+) -> None:
+    campaign = read(tmp_path, Plan(winner="dh7"))
+    for arms, said in (
+        (("mse",), "On the release set mse has not been scored."),
+        (("dh7",), "On the release set dh7 has not been scored."),
+        (("dh7", "mse"), "On the release set dh7 and mse have not been scored."),
+    ):
+        left = campaign.release[~campaign.release["arm"].isin(arms)]
+        assert said in verdict(replace(campaign, release=left)).sentences
