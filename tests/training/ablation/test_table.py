@@ -267,7 +267,7 @@ def test_a_fold_is_held_against_its_own_activities(reports, report, split, resul
     found = reports[report].table(f"{split} fold by target")
     by_hand = []
     for target in TARGETS:
-        activity = held_out_rows(table, f"joint_{target}", fold)["activity"].to_numpy()
+        activity = assay_rows(table, f"joint_{target}", fold)["activity"].to_numpy()
         by_hand.append(spearman(entry.inserts[fold, target].mean(axis=0), activity))
         cell = found.cell("better, 3 members", f"{fold} spearman, {target}")
         assert cell.value == pytest.approx(by_hand[-1])
