@@ -114,3 +114,7 @@ def test_halves_are_paired():
         apart = np.hypot(p_sign.high - p_sign.low, by_effect.high - by_effect.low)
         assert gain.high - gain.low < apart
     assert gains.cell("smaller SD", "all (15)").low > -0.2
+    # Here the SD tells of the noise: the more certain half agrees better with its measurements.
+    everything = kept.cell("everything", "all (15)").value
+    for label in ("smaller SD", "smaller SD for its |effect|"):
+        assert kept.cell(label, "all (15)").low > everything
