@@ -70,10 +70,11 @@ def test_a_distribution_that_holds_is_found_to_hold(report):
     assert all(row[1].low < row[1].value < row[1].high for row in pit.rows)
     assert max(row[2].low for row in pit.rows) > 0.2, "far too wide: all in the middle"
     reliable = report.table(INTERVALS)
-    for (label, share, lowest, highest, _), nominal in zip(reliable.rows, NOMINAL, strict=True):
+    for (label, share, lowest, highest, wide), nominal in zip(reliable.rows, NOMINAL, strict=True):
         assert label == f"{nominal:.0%}"
         assert lowest <= share.low < share.value < share.high <= highest
         assert share.value == pytest.approx(table.cell("all", f"inside {label}"))
+        assert wide.value == pytest.approx(table.cell("all, as exported", f"inside {label}"))
 
 
 def test_signs_come_true_as_often_as_said(report):
