@@ -135,7 +135,8 @@ def test_a_run_that_fails_leaves_what_was_there(tmp_path, monkeypatch, capsys, o
         ("chr1:,-,", ("is no region",)), ("chr1:1-" + "9" * 5000, ("is no region",)),
         # Commas anywhere were taken out: this was chr1:31-45.
         ("chr1:3,1-4,5", ("is no region",)), ("chr1:45-31", ("ends before it starts",)),
-        ("chr9:1-5", ("no contig 'chr9'",)), ("chr1:100-104", ("known sequence",)),
+        ("chr9:1-5", ("no contig 'chr9'; it has chr1",)),
+        ("chr1:100-104", ("known sequence", "bases of chr1", "check the positions")),
         ("chr1:1-3,001", ("3,001 positions", "3,000", "--max-region")),
     ],
 )  # fmt: skip
