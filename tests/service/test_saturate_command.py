@@ -57,6 +57,15 @@ def test_every_change_has_the_row_that_scoring_it_gives(capfd, tmp_path, options
     assert rows[0].keys() == scored[0].keys() - {"id", "alt_index"}
 
 
+def test_a_reference_named_like_another_assembly_is_warned_of(capfd, options, tiny_fasta, tmp_path):
+    (tmp_path / "hg19.fa").write_bytes(tiny_fasta.read_bytes())
+    place = ["--reference", str(tmp_path / "hg19.fa"), "--assembly"]
+    for assembly, n_warnings in (("GRCh38", 1), ("GRCh37", 0)):
+        assert run(["saturate", REGION, *options, *place, assembly]) == 0
+        error = capfd.readouterr().err
+        assert error.count("hg19.fa is named like a file of GRCh37") == n_warnings
+
+
 def test_one_target_of_several(capfd, options):
     assert run(["saturate", REGION, *options, "--target", "HepG2"]) == 0
     chosen = table(capfd.readouterr().out)
