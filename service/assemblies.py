@@ -1,6 +1,7 @@
 """Names and lengths of the human chromosomes in GRCh37 and GRCh38."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -21,6 +22,11 @@ _GRCH38 = (
     138394717, 133797422, 135086622, 133275309, 114364328, 107043718, 101991189, 90338345,
     83257441, 80373285, 58617616, 64444167, 46709983, 50818468, 156040895, 57227415,
 )  # fmt: skip
+# What the files of an assembly are called.
+_FILE_NAMES = {
+    "GRCh37": re.compile(r"(?i)hg19|grch37|(?<![a-z])b37|hs37"),
+    "GRCh38": re.compile(r"(?i)hg38|grch38|(?<![a-z])b38|hs38"),
+}
 # RefSeq versions of the chromosomes in GRCh37; GRCh38 has the next one of each.
 _GRCH37_VERSIONS = (
     10, 11, 11, 11, 9, 11, 13, 10, 11, 10, 9, 11, 10, 8, 9, 9, 10, 9, 9, 10, 8, 10, 10, 9,
@@ -77,3 +83,18 @@ def accession(chromosome: str, assembly: str) -> str | None:
     """
     named = (known for known, name in _ACCESSIONS[assembly].items() if name == chromosome)
     return next(named, None)
+
+
+def named_otherwise(file_name: str, assembly: str | None) -> Iterator[str]:
+    """Yield a warning where a reference is named like a file of another assembly than the stated.
+
+    Args:
+      file_name: of the FASTA.
+      assembly: as it was stated; of None nothing can be said.
+
+    >>> list(named_otherwise("hg19.fa", "GRCh38"))
+    ['--assembly GRCh38, but hg19.fa is named like a file of GRCh37']
+    """
+    for other, pattern in _FILE_NAMES.items():
+        if assembly not in {None, other} and pattern.search(file_name):
+            yield f"--assembly {assembly}, but {file_name} is named like a file of {other}"

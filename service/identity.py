@@ -144,10 +144,11 @@ class Identity(Frozen):
 
 
 _ABSENT = object()
-# What the values, digests, would not tell a person.
+# What the names and values, digests mostly, would not tell a person.
 _MEANING = {
     "input_sha256": "the input",
     "code_sha256": "the code of varsigma",
+    "has_rejects": "whether there is --rejects",
     "provenance.model_sha256": "the model",
     "provenance.reference_sha256": "the reference",
     **{f"provenance.card_sha256.{key}": f"the {key} on the model's card" for key in ENTRIES},

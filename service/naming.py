@@ -17,7 +17,7 @@ from service.assemblies import (
 )
 from service.errors import Status, ValidationError
 from service.placement import Nearby
-from service.reasons import reason
+from service.reasons import known_bases, reason
 from service.reference import Reference
 from service.sequence import decode, encode, reverse_complement
 from service.variants import MAX_POS, Variant
@@ -237,11 +237,9 @@ def _n_inserted(change: Change) -> int:
 
 
 def _unknown_place(reference: Reference, contig: str, start: int) -> ValidationError:
-    length = reference.length(contig)
-    has = f"{length:,} bases" if length is not None else "only parts"
     return refused(
         f"{contig}:{start + 1}",
-        f"is not within the known sequence: {reference.name} has {has} of {contig}",
+        f"is not within the known sequence: {known_bases(contig, reference)}",
         "check the position and the assembly"
         + (f", which is {reference.assembly}" if reference.assembly else ""),
     )

@@ -181,9 +181,13 @@ def check_file(option: str, path: Path, taken: Mapping[str, str] = MappingProxyT
         raise ValidationError(f"{option} {path} is a {kind}; give a file name")
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise ValidationError(f"{option} {path} cannot be written: No such file or directory")
+        raise ValidationError(
+            f"{option} {path} cannot be written: there is no folder {folder}; make it first"
+        )
     if not os.access(folder, os.W_OK):
-        raise ValidationError(f"{option} {path} cannot be written: Permission denied")
+        raise ValidationError(
+            f"{option} {path} cannot be written: Permission denied in {folder}; give another folder"
+        )
     for other, what in taken.items():
         if other != STANDARD and _is_same(path, Path(other)):
             raise ValidationError(

@@ -16,8 +16,15 @@ def reason(status: Status, variant: Variant, reference: Reference) -> str:
     if status is Status.REF_MISMATCH:
         return f"{status.reason}{_bases(variant, reference)}"
     if status is Status.UNKNOWN_CONTIG:
-        return _no_contig(variant.contig, reference)
+        return no_contig(variant.contig, reference)
     return status.reason
+
+
+def known_bases(contig: str, reference: Reference) -> str:
+    """Say how much the reference has of one of its contigs."""
+    length = reference.length(contig)
+    has = f"{length:,} bases" if length is not None else "only parts"
+    return f"{reference.name} has {has} of {contig}"
 
 
 def _bases(variant: Variant, reference: Reference) -> str:
@@ -33,7 +40,8 @@ def _bases(variant: Variant, reference: Reference) -> str:
     return f", which has {bases}{more} at {contig}:{variant.pos}"
 
 
-def _no_contig(given: str, reference: Reference) -> str:
+def no_contig(given: str, reference: Reference) -> str:
+    """Say that a contig is not there, and which are."""
     text = ascii(given if len(given) <= _SHOWN_LETTERS else f"{given[:_SHOWN_LETTERS]}...")
     told = f"the reference has no contig {text}"
     if reference.assembly is not None:

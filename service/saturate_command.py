@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from service import options as opt
+from service.assemblies import named_otherwise
 from service.durable import write_file
 from service.engine import CPU_BATCH, CUDA_BUCKETS
 from service.errors import RequestTooLargeError, ValidationError
@@ -22,6 +23,7 @@ from service.settings import Settings
 from service.source import STANDARD
 from service.stream import Output, is_standard_output
 from service.terminal import Bar, console, terminable
+from service.texts import fit
 from service.triage_tables import ListFormat, list_format
 
 
@@ -95,6 +97,9 @@ def saturate(
         f" ({rate:,.0f} changes/s); model {scorer.model.info.name}; research use only"
     )
     shown.print(escape(said), soft_wrap=True)
+    # A region has no REF that would tell a wrong assembly.
+    for warning in named_otherwise(scorer.reference.name, scorer.reference.assembly):
+        shown.print(f"warning: {escape(fit(warning))}", style="yellow", soft_wrap=True)
 
 
 def opened(settings: Settings) -> tuple[Scorer, int]:

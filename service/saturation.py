@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from service.effects import Floats
 from service.errors import ValidationError
 from service.novelty import ORDINARY
+from service.reasons import known_bases, no_contig
 from service.reference import Reference
 from service.scoring import Predictions, Scorer, Scores
 from service.sequence import BASES, UNKNOWN, Codes, decode
@@ -139,10 +140,11 @@ def read_region(reference: Reference, contig: str, start: int, end: int) -> Regi
     """
     name = reference.resolve(contig)
     if name is None:
-        raise ValidationError(f"the reference has no contig {contig!r}", detail={"field": "contig"})
+        raise ValidationError(no_contig(contig, reference), detail={"field": "contig"})
     if not reference.covers(name, start, end):
         raise ValidationError(
-            f"{name}:{start + 1}-{end} is not within the known sequence of the reference",
+            f"{name}:{start + 1:,}-{end:,} is not within the known sequence:"
+            f" {known_bases(name, reference)}; check the positions and the assembly",
             detail={"field": "start"},
         )
     return Region(name, start, reference.codes(name, start, end))

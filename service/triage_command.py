@@ -120,6 +120,8 @@ def triage(
         is_stream=is_stream,
     )
     if report is not None:
+        if report.suffix.lower() not in {".html", ".htm"}:
+            raise ValidationError(f"--report {report} would be HTML; end the name in .html")
         require_libraries()
     elif (map_span, map_limit) != (None, None):
         raise ValidationError("--map-span and --map-limit are about a report; give --report FILE")

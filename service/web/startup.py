@@ -1,18 +1,12 @@
 """What a service says of itself when it starts, for who runs it: `app -> facts, warnings`."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from service import __version__
+from service.assemblies import named_otherwise
 from service.engine import Engine
 from service.schemas import Limits
-
-# What the files of an assembly are called.
-_NAMES = {
-    "GRCh37": re.compile(r"(?i)hg19|grch37|(?<![a-z])b37|hs37"),
-    "GRCh38": re.compile(r"(?i)hg38|grch38|(?<![a-z])b38|hs38"),
-}
 
 
 def facts(engine: Engine, address: tuple[Any, ...]) -> dict[str, Any]:
@@ -51,9 +45,4 @@ def warnings(engine: Engine) -> Iterator[str]:
     if reference.assembly is None:
         yield "no --assembly: answers cannot say of which genome the reference is"
         return
-    for other, pattern in _NAMES.items():
-        if other != reference.assembly and pattern.search(reference.name):
-            yield (
-                f"--assembly {reference.assembly}, but {reference.name} is named like a file of"
-                f" {other}"
-            )
+    yield from named_otherwise(reference.name, reference.assembly)

@@ -190,7 +190,7 @@ def test_output_errors_are_one_line(capsys, tmp_path, options, vcf, cohort):
         return ["score", vcf, "-o", output, *options]
 
     before = vcf.read_bytes(), cohort.fasta.read_bytes()
-    fails(capsys, score(tmp_path / "no" / "out.vcf"), "cannot be written", "No such file")
+    fails(capsys, score(tmp_path / "no" / "out.vcf"), "cannot be written", "no folder")
     fails(capsys, score(tmp_path), "format is unknown")
     (tmp_path / "folder.vcf").mkdir()
     fails(capsys, score(tmp_path / "folder.vcf"), "is a folder")
@@ -201,7 +201,7 @@ def test_output_errors_are_one_line(capsys, tmp_path, options, vcf, cohort):
     out = tmp_path / "out.vcf"
     fails(capsys, [*score(out), "--rejects", out], "--rejects", "would overwrite --output")
     fails(capsys, [*score(out), "--summary", out], "--summary", "would overwrite --output")
-    fails(capsys, [*score(out), "--summary", tmp_path / "no" / "x"], "--summary", "No such file")
+    fails(capsys, [*score(out), "--summary", tmp_path / "no" / "x"], "--summary", "no folder")
     fails(capsys, [*score(out), "--summary", "/dev/null"], "--summary /dev/null is a", "device")
     no_plan = ["merge", tmp_path / "out.vcf.varsigma", "--summary"]
     fails(capsys, [*no_plan, "/dev/null"], "--summary /dev/null is a", "device")

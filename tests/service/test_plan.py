@@ -366,7 +366,7 @@ def other_numpy(shards, vcf, monkeypatch):
         (other_machine, {}, f"differs in machine ({platform.machine()} there, riscv64 here):"),
         (None, {"threads": 2}, "differs in threads (1 there, 2 here):"),
         (None, {"shard_bytes": 9999}, "differs in shard_bytes (2500 there, 9999 here):"),
-        (None, {"rejects": Path("r.tsv")}, "differs in has_rejects (False there, True here):"),
+        (None, {"rejects": Path("r.tsv")}, "differs in whether there is --rejects:"),
         (
             None,
             {"options": ScoringOptions(batch_size=64, strands=1, anchorings=(Anchoring.LEFT,))},

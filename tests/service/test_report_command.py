@@ -58,8 +58,12 @@ def test_the_page_stands_beside_the_list_and_the_seconds_are_said(place, tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--report", "no/page.html"], "--report no/page.html cannot be written: No such file"),
+        (
+            ["--report", "no/page.html"],
+            "--report no/page.html cannot be written: there is no folder",
+        ),
         (["--report", "."], "--report . is a folder"),
+        (["--report", "page.pdf"], "--report page.pdf would be HTML; end the name in .html"),
         (["--report", "out.tsv"], "would overwrite --output out.tsv"),
         (["--report", "in.html", "--summary", "in.html"], "would overwrite --report in.html"),
         (["--map-span", "5"], "--map-span and --map-limit are about a report"),

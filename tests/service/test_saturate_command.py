@@ -57,6 +57,15 @@ def test_every_change_has_the_row_that_scoring_it_gives(capfd, tmp_path, options
     assert rows[0].keys() == scored[0].keys() - {"id", "alt_index"}
 
 
+def test_a_reference_named_like_another_assembly_is_warned_of(capfd, options, tiny_fasta, tmp_path):
+    (tmp_path / "hg19.fa").write_bytes(tiny_fasta.read_bytes())
+    place = ["--reference", str(tmp_path / "hg19.fa"), "--assembly"]
+    for assembly, n_warnings in (("GRCh38", 1), ("GRCh37", 0)):
+        assert run(["saturate", REGION, *options, *place, assembly]) == 0
+        error = capfd.readouterr().err
+        assert error.count("hg19.fa is named like a file of GRCh37") == n_warnings
+
+
 def test_one_target_of_several(capfd, options):
     assert run(["saturate", REGION, *options, "--target", "HepG2"]) == 0
     chosen = table(capfd.readouterr().out)
@@ -135,7 +144,8 @@ def test_a_run_that_fails_leaves_what_was_there(tmp_path, monkeypatch, capsys, o
         ("chr1:,-,", ("is no region",)), ("chr1:1-" + "9" * 5000, ("is no region",)),
         # Commas anywhere were taken out: this was chr1:31-45.
         ("chr1:3,1-4,5", ("is no region",)), ("chr1:45-31", ("ends before it starts",)),
-        ("chr9:1-5", ("no contig 'chr9'",)), ("chr1:100-104", ("known sequence",)),
+        ("chr9:1-5", ("no contig 'chr9'; it has chr1",)),
+        ("chr1:100-104", ("known sequence", "bases of chr1", "check the positions")),
         ("chr1:1-3,001", ("3,001 positions", "3,000", "--max-region")),
     ],
 )  # fmt: skip

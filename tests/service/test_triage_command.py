@@ -219,7 +219,7 @@ def test_rate_and_threshold_come_from_the_environment_too(place, tmp_path, monke
         ("out.tsv", ["--threshold", -1], "--threshold: Input should be greater than or equal"),
         ("out.vcf", [], "end the name in .tsv or .json"),
         ("out.tsv", ["--format", "json"], "is named as tsv, but --format says json"),
-        ("no/out.tsv", [], "No such file"),
+        ("no/out.tsv", [], "/no; make it first"),
         ("out.tsv", ["--assembly", "GRCh38", "--reference", "none.fa"], "none.fa"),
     ],
 )
