@@ -14,12 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from service.sequence import UNKNOWN, encode
 from training.campaign.plan import Run
-from training.campaign.predict import CENTRE, Floats, Variants, cagi5_effects
+from training.campaign.predict import Floats, cagi5_effects, variants_of
 from training.campaign.records import RecordError, read_record
-from training.datasets.cagi5 import ELEMENTS, GROUPS, head_of, reference_path
-from training.datasets.parsers import read_fasta
+from training.datasets.cagi5 import ELEMENTS, GROUPS
 from training.datasets.sources import file_digest
 from training.evaluation.challenge import load_release
 from training.evaluation.metrics import spearman
@@ -107,41 +105,6 @@ def read_release(path: Path) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(columns=[*COLUMNS])
     return pd.read_csv(path, sep="\t", dtype={"member": str}, keep_default_na=False, na_values=[""])
-
-
-def variants_of(table: pd.DataFrame, data_dir: Path) -> Variants:
-    """Windows around the variants of a table, as `read_variants` cuts them for the challenge set.
-
-    Args:
-      table: columns element, contig, pos, ref, alt; values are not looked at.
-      data_dir: folder that holds cagi5/.
-
-    Raises:
-      DataError: the reference is missing or altered.
-      ValueError: no slice covers a variant.
-    """
-    slices = []
-    for name, sequence in read_fasta(reference_path(data_dir)).items():
-        contig, _, region = name.rpartition(":")
-        padded = np.pad(encode(sequence), CENTRE, constant_values=UNKNOWN)
-        slices.append((contig, int(region.partition("-")[0]), len(sequence), padded))
-
-    def cut(contig: str, pos: int, ref: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-        for place, first, length, padded in slices:
-            at = pos - first
-            if place == contig and 0 <= at < length:
-                around = padded[at : at + 2 * CENTRE + 1].copy()
-                around[CENTRE] = encode(ref)[0]
-                return around
-        raise ValueError(f"{contig}:{pos}: no slice of the reference covers it")
-
-    places = list(zip(table["contig"], table["pos"], table["ref"], strict=True))
-    slice_of, distinct = pd.factorize(pd.Series(places))
-    reference = np.stack([cut(*place) for place in distinct])
-    alternative = reference[slice_of]
-    alternative[:, CENTRE] = encode("".join(table["alt"]))
-    heads = np.array([head_of(element) for element in table["element"]])
-    return Variants(heads, reference, slice_of.astype(np.int64), alternative)
 
 
 def _by_element(effects: Mapping[str, Floats], labels: pd.DataFrame) -> pd.DataFrame:
