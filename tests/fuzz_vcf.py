@@ -141,6 +141,8 @@ def check_line(line: bytes, out: bytes) -> list[Row]:
     for status, name in zip(statuses, values.pop(PREFIX + b"NOVEL_AS"), strict=True):
         if name != b"." and (status != "ok" or not re.fullmatch(b"[a-z_]+", name)):
             raise Broken(f"{status} and novel as {name!r}: {line[:200]!r}")
+    for key in [key for key in values if key.endswith(b"_CALIBRATED")]:
+        check_flags(key, values.pop(key), statuses)
     texts_of = [list(texts) for texts in zip(*values.values(), strict=True)]
     for status, texts, alt in zip(statuses, texts_of, alts, strict=True):
         numbers = [text for text in texts if b":" not in text]
@@ -151,6 +153,13 @@ def check_line(line: bytes, out: bytes) -> list[Row]:
         (columns[:4], alt, number, status)
         for number, (alt, status) in enumerate(zip(alts, statuses, strict=True), 1)
     ]
+
+
+def check_flags(key: bytes, flags: Sequence[bytes], statuses: Sequence[str]) -> None:
+    """Hold that a scored ALT says whether its numbers are calibrated, and no other does."""
+    for status, flag in zip(statuses, flags, strict=True):
+        if flag not in ({b"true", b"false"} if status == "ok" else {b"."}):
+            raise Broken(f"{status} and {key!r} is {flag!r}")
 
 
 def check_row(row: bytes, wanted: Row, n_tabs: int) -> None:

@@ -25,7 +25,7 @@ from training.datasets.table import table_digest
 from training.doubt_command import background, novelty
 from training.evaluation.background import SIZES, UNIFORMITY
 from training.evaluation.novelty_accuracy import ACCURACY
-from training.evaluation.novelty_tables import CAGI5, FALSE_FLAGS, TOLD_APART
+from training.evaluation.novelty_tables import BY_LENGTH, CAGI5, FALSE_FLAGS, TOLD_APART
 from training.evaluation.report import Report
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -61,7 +61,7 @@ def run(folder, *arguments, table="assays.parquet"):
 @pytest.mark.parametrize(
     ("key", "titles"),
     [
-        ("novelty", [TOLD_APART, FALSE_FLAGS, CAGI5, ACCURACY]),
+        ("novelty", [TOLD_APART, FALSE_FLAGS, BY_LENGTH, CAGI5, ACCURACY]),
         ("background", [SIZES, UNIFORMITY]),
     ],
 )
