@@ -17,6 +17,7 @@ from service.errors import InputFileError
 from service.folder import Frozen
 from service.job import Job
 from service.output import OutputFormat
+from service.readout import KEY as READOUT
 from service.registry import ENTRIES
 from service.scoring import Scorer
 from service.stages import CHUNK_ALTS, CHUNK_BYTES
@@ -151,7 +152,10 @@ _MEANING = {
     "has_rejects": "whether there is --rejects",
     "provenance.model_sha256": "the model",
     "provenance.reference_sha256": "the reference",
-    **{f"provenance.card_sha256.{key}": f"the {key} on the model's card" for key in ENTRIES},
+    **{
+        f"provenance.card_sha256.{key}": f"the {key} on the model's card"
+        for key in (*ENTRIES, READOUT)
+    },
 }
 
 

@@ -18,6 +18,8 @@ from service.errors import ModelContractError, ModelNotFoundError
 from service.likelihood import KEY as LIKELIHOOD
 from service.likelihood import LikelihoodRatios
 from service.novelty import Novelty
+from service.readout import KEY as READOUT
+from service.readout import Readout
 from service.sequence import BASES, Codes
 from service.session import ORT_ERRORS, Device, first_line, gpu_of, open_session, run_bound
 
@@ -76,8 +78,10 @@ class Model:
       calibration: how its effects become calibrated, None if they are not.
       novelty: how unlike its training inserts a window is, None if nobody has looked.
       background: effects of random variants on it, None if nobody has scored them.
-      entry_digests: SHA-256 of these three entries of the card, which are part of every score, as
-        canonical JSON; None for one that is not there.
+      heads: (T, T) weights by which the heads of axis 1 speak of the effect on the targets of axis
+        0; None where each speaks of its own.
+      entry_digests: SHA-256 of the entries of the card that are part of every score, as canonical
+        JSON; None for one of `ENTRIES` that is not there.
       likelihood_ratios: what the size of an effect says of what an assay would find, for those who
         ask; None if nobody has fitted it.
       likelihood_sha256: digest of that entry, as above.
@@ -93,7 +97,11 @@ class Model:
         # Cards that were written before there were such entries lack the keys.
         self.novelty = Novelty.from_card(card.get("novelty"), info.window)
         self.background = Background.from_card(card.get("background"), info.targets)
+        readout = Readout.from_card(card.get(READOUT), info.targets)
+        self.heads = None if readout is None else readout.matrix(info.targets)
         entries = {key: card.get(key) for key in ENTRIES}
+        if readout is not None:
+            entries[READOUT] = card[READOUT]
         self.entry_digests = {
             key: None if entry is None else digest_of(entry) for key, entry in entries.items()
         }

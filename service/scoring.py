@@ -258,7 +258,9 @@ class Scorer:
             for row in group.rows[~usable].tolist():
                 status[row], forms[row] = Status.MODEL_NAN, NOT_NORMALISED
             index = group.index[usable]
-            part = effect_distribution(mu[index], sigma[index], self.options.coverage, applied)
+            part = effect_distribution(
+                mu[index], sigma[index], self.options.coverage, applied, self.model.heads
+            )
             rows = group.rows[usable]
             effects.put(rows, part)
             if each is not None:

@@ -42,7 +42,7 @@ FACTS = {
     "background": ("variants", "scheme", "data", "n", "seed", "strands", "shifts", "data_sha256"),
 }
 """What the page of a model shows of its two large entries."""
-OPTIONAL = (*FACTS, "likelihood_ratios", "ensemble")
+OPTIONAL = (*FACTS, "likelihood_ratios", "ensemble", "readout")
 """Entries that a card is written without where there are none."""
 
 
@@ -115,6 +115,8 @@ class Card:
       fingerprint: likewise.
       ensemble: recipe and seed of each member of a mixed ensemble, in the order of the graph; None
         where all are of one recipe.
+      readout: which heads speak of an effect, see `service.readout.Readout`; None where each speaks
+        of its own target.
     """
 
     name: str
@@ -140,6 +142,7 @@ class Card:
     background: Mapping[str, Any] | None = None
     likelihood_ratios: Mapping[str, Any] | None = None
     ensemble: tuple[MemberCard, ...] | None = None
+    readout: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuse members without a seed each.
@@ -269,6 +272,7 @@ def render_readme(card: Card) -> str:
         facts,
         f"## Intended use\n\n{card.intended_use}",
         f"## Targets\n\n{targets}",
+        *([f"## Readout\n\n{_readout(card.readout)}"] if card.readout else []),
         f"## Calibration\n\n{_calibration(card)}",
         f"## Novelty and quantile\n\n{_doubt(card)}",
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
@@ -315,6 +319,15 @@ def _origins(card: Card) -> list[tuple[str, str]]:
         (f"member {number}", f"`{one.recipe}`, fingerprint `{one.fingerprint}`, seed {one.seed}")
         for number, one in enumerate(card.ensemble, start=1)
     ]
+
+
+def _readout(entry: Mapping[str, Any]) -> str:
+    """Which heads speak of an effect."""
+    return (
+        "The effect on a target that is listed here is the weighted mean of the effects that these "
+        "heads predict; on any other, what its own head predicts. Activities and sigma are of the "
+        "target's own head.\n\n" + _table(("what", "value"), list(_facts(entry)))
+    )
 
 
 def _calibration(card: Card) -> str:

@@ -135,11 +135,20 @@ def export(
         str | None, typer.Option(help="Of a student: the recipe that it was distilled from.")
     ] = None,
     seed: Annotated[int, typer.Option(help="With --teacher: of the student's training.")] = 42,
+    readout: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Targets whose heads together speak of effects on TARGET; repeat it for another.",
+            metavar="TARGET=A+B",
+            show_default="its own head",
+        ),
+    ] = None,
     table: TableFile = TABLE_PATH,
     runs: Runs = RUNS,
     models: Models = None,
 ) -> None:
     """Export the trained members of a recipe, or of several, as one model folder with its card."""
+    from training.ablation.table import parse_combined  # noqa: PLC0415 (as above)
     from training.folder import make_model, read_provenance  # noqa: PLC0415
 
     if teacher is None:
@@ -156,6 +165,7 @@ def export(
         models_dir=models_dir(models),
         table=load_table(table),
         files=read_provenance(table),
+        readout=parse_combined(readout or ()),
     )
     typer.echo(f"wrote {folder}")
 

@@ -14,6 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
+from service.errors import ModelContractError
+from service.readout import Readout
 from service.registry import CONTRACT_VERSION, UNITS
 from training.assays import INSERT, JOINT_LIBRARY, Assay, window_codes
 from training.batches import assays_of
@@ -40,6 +42,7 @@ def make_model(
     models_dir: Path,
     table: pd.DataFrame,
     files: Sequence[Mapping[str, Any]],
+    readout: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """Export members and write the card that says what they are.
 
@@ -50,12 +53,14 @@ def make_model(
       models_dir: folder of model folders.
       table: the assay table the members learned from.
       files: provenance of the table's source files, as `varsigma-train data` wrote it.
+      readout: {target: targets whose heads speak of its effects}, a head as often as it counts;
+        one that is not there is spoken of by its own head.
 
     Returns:
       The model folder. Metrics of an earlier export are gone: they were another graph's.
 
     Raises:
-      DataError: the members were trained on another table.
+      DataError: the members were trained on another table, or the readout names no target.
       MemberError: the files do not belong together.
       ExportError: the graph disagrees with torch.
     """
@@ -66,6 +71,7 @@ def make_model(
             "that table or train again"
         )
     folder = models_dir / name
+    entry = readout_entry(readout or {}, served_assays([load_member(member_files[0])]))
     members = export_model(member_files, folder, name)
     served = served_assays(members)
     recipe, fingerprint = names_of(members)
@@ -93,9 +99,42 @@ def make_model(
         limits=limits_of(served),
         training_data=_training_tables(table, files),
         ensemble=mixture_of(members),
+        readout=entry,
     )
     write_card(folder, card)
     return folder
+
+
+def readout_entry(
+    given: Mapping[str, Sequence[str]], served: Sequence[Assay]
+) -> dict[str, Any] | None:
+    """A card's entry on which heads speak of an effect; None where each speaks of its own target.
+
+    Args:
+      given: {target: targets whose heads speak of its effects}.
+      served: assays that become targets.
+
+    Raises:
+      DataError: one is no target.
+    """
+    if not given:
+        return None
+    weights = {
+        target: {head: n / len(heads) for head, n in Counter(heads).items()}
+        for target, heads in given.items()
+    }
+    entry = {
+        "version": 1,
+        "weights": weights,
+        "method": "chosen among the ways to read heads that `varsigma-train ablation table` sets "
+        "side by side",
+        "data": "CAGI5 release set",
+    }
+    try:
+        Readout.from_card(entry, [str(assay.served) for assay in served])
+    except ModelContractError as error:
+        raise DataError(error.message) from error
+    return entry
 
 
 def limits_of(served: Sequence[Assay]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -124,17 +125,19 @@ def variant_samples(row: Row, data: str, measured: Variants, *, reading: str = O
 
 
 def readings(targets: Sequence[str]) -> tuple[str, ...]:
-    """Ways to read an effect of several heads, the served way first."""
-    return OWN_HEAD, ALL_HEADS, *(f"{target} alone" for target in targets)
+    """Ways to read an effect of several heads, that of a model without a `readout` first."""
+    together = (f"mean of {one} and {other}" for one, other in combinations(targets, 2))
+    return OWN_HEAD, ALL_HEADS, *together, *(f"{target} alone" for target in targets)
 
 
 def read_heads(
     effects: Floats, targets: Sequence[str], element: NDArray[np.str_], reading: str
 ) -> Floats:
-    """(n, T) effects -> (n,): by the head that stands for the element, by all, or by one."""
+    """(n, T) effects -> (n,): by the head that stands for the element, by all, by two or one."""
     if reading == ALL_HEADS:
         return np.asarray(effects.mean(axis=1))
     if reading == OWN_HEAD:
         column = [targets.index(head_of(name)) for name in element]
         return np.asarray(effects[np.arange(len(effects)), column])
-    return np.asarray(effects[:, targets.index(reading.removesuffix(" alone"))])
+    names = reading.removeprefix("mean of ").removesuffix(" alone").split(" and ")
+    return np.asarray(effects[:, [targets.index(name) for name in names]].mean(axis=1))

@@ -10,7 +10,14 @@ from tests.training.toy_cagi5 import write_cagi5
 from tests.training.toy_table import toy_table
 from training import cli
 from training.ablation.entries import Entry, read_entry, write_entry
-from training.ablation.evidence import OWN_HEAD, Key, Variants, read_heads, variant_samples
+from training.ablation.evidence import (
+    OWN_HEAD,
+    Key,
+    Variants,
+    read_heads,
+    readings,
+    variant_samples,
+)
 from training.ablation.rows import lay_out
 from training.ablation.store import assay_rows
 from training.ablation.table import levers, parse_combined
@@ -280,9 +287,10 @@ def test_heads_can_be_combined():
     element = np.array(["HBB", "F9"])
     read = {
         way: read_heads(effects, TARGETS, element, way).tolist()
-        for way in (OWN_HEAD, "mean of all heads", "WTC11 alone")
+        for way in (OWN_HEAD, "mean of all heads", "mean of K562 and HepG2", "WTC11 alone")
     }
-    assert list(read.values()) == [[1, 2], [3, 3], [6, 6]]
+    assert list(read.values()) == [[1, 2], [3, 3], [1.5, 1.5], [6, 6]]
+    assert set(read) < set(readings(TARGETS))
 
 
 def test_ways_to_combine_heads_stand_beside_the_served_one(reports):
