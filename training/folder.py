@@ -77,7 +77,7 @@ def make_model(
     recipe, fingerprint = names_of(members)
     card = Card(
         name=name,
-        summary=_summary(members),
+        summary=_summary(members) + _spoken_of(entry),
         contract_version=CONTRACT_VERSION,
         model_sha256=hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
         window=INSERT,
@@ -201,6 +201,13 @@ def _summary(members: Sequence[Member]) -> str:
         return f"{n} members of {_described(first)}, {tables}."
     parts = "; ".join(f"{numbers[name]} of {_described(one)}" for name, one in one_of.items())
     return f"{n} members of {len(one_of)} recipes, {tables}: {parts}."
+
+
+def _spoken_of(readout: Mapping[str, Any] | None) -> str:
+    """Say which effects are not of their own head alone."""
+    told = ({} if readout is None else readout["weights"]).items()
+    parts = [f"{target} by the heads of {' and '.join(heads)}" for target, heads in told]
+    return f" Effects: on {', on '.join(parts)}." if parts else ""
 
 
 def _described(member: Member) -> str:

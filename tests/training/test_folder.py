@@ -131,7 +131,9 @@ def test_heads_that_speak_together_are_on_the_card_and_in_the_scores(model_dir, 
     assert read_card(folder).readout["weights"] == {
         "K562": {"K562": 0.25, "HepG2": 0.5, "WTC11": 0.25}
     }
-    assert "weights.K562.HepG2 | 0.5" in (folder / "README.md").read_text()
+    page = (folder / "README.md").read_text()
+    assert "weights.K562.HepG2 | 0.5" in page
+    assert "Effects: on K562 by the heads of K562 and HepG2 and WTC11." in page
     pair = [("ACGTT" * 40, "ACGTA" * 40)]
     own, told = (
         Scorer(Registry(place).load("toy")).score_pairs(pair).effects.effect[0]
