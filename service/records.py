@@ -177,7 +177,8 @@ def read_header(lines: Iterable[bytes], name: str) -> Header:
         if line.startswith(CONTIG_LINE):
             contigs.update(_declared_contig(line))
     raise DecodingError(
-        f"{name} is not a VCF, or is cut off: no #CHROM line among its first {n_lines} lines"
+        f"{name} is not a VCF, or is cut off: no #CHROM line among its first {n_lines} lines; put "
+        "the header of the file that it came from above its records"
     )
 
 

@@ -252,17 +252,23 @@ def export_model(member_files: Sequence[Path], folder: Path, name: str) -> list[
     difference = parity(members, graph)
     if difference > PARITY_TOLERANCE:
         raise ExportError(f"{name}: ONNX Runtime differs from torch by {difference:.2g} log2 units")
-    (folder / "members").mkdir(parents=True, exist_ok=True)
-    partial = folder / "model.onnx.partial"
-    partial.write_bytes(graph)
-    partial.rename(folder / "model.onnx")
     names = member_names([member.seed for member in members], mixture_of(members))
+    # All are read before any is written: they may be the files of this very folder.
     bytes_of = {name: file.read_bytes() for name, file in zip(names, member_files, strict=True)}
-    for stale in (folder / "members").glob("*.safetensors"):
-        stale.unlink()
+    (folder / "members").mkdir(parents=True, exist_ok=True)
     for file_name, content in bytes_of.items():
-        (folder / "members" / file_name).write_bytes(content)
+        _replace(folder / "members" / file_name, content)
+    _replace(folder / "model.onnx", graph)
+    for file in (folder / "members").glob("*.safetensors"):
+        if file.name not in bytes_of:
+            file.unlink()
     return members
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
 
 
 def member_names(seeds: Sequence[int], mixture: Sequence[MemberCard] | None) -> list[str]:

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from service.errors import Status
 from service.reference import Reference
 from service.registry import Model, Registry
 from service.scoring import USE, Predictions, Scorer, ScoringOptions
@@ -96,9 +95,7 @@ def member_effects(scorer: Scorer, variants: Sequence[Variant]) -> NDArray[np.fl
         for member in range(scorer.model.info.members):
             one = slice(member, member + 1)
             scores = scorer.combine(windows, Predictions(said.mu[:, one], said.sigma[:, one]))
-            effect = np.array(scores.effects.effect)
-            effect[[status != Status.OK for status in scores.status]] = np.nan
-            alone.append(effect)
+            alone.append(scores.effects.effect)
         parts.append(np.stack(alone))
     return np.concatenate(parts, axis=1)
 
