@@ -47,6 +47,9 @@ def store(
         list[int] | None,
         typer.Option(help="Window shift to average over, in bases; repeat it.", show_default="0"),
     ] = None,
+    strands: Annotated[
+        int, typer.Option(min=1, max=2, help="1 scores the plus strand alone, 2 both.")
+    ] = 2,
     data: Data = None,
     table: TableFile = TABLE_PATH,
     runs: Annotated[Path, typer.Option(help="Folder of training runs: RUNS/RECIPE/SEED.")] = RUNS,
@@ -70,7 +73,7 @@ def store(
         )
     path_of(name, results)
     data_dir = need_data(data)
-    options = ScoringOptions(shifts=tuple(shift or (0,)))
+    options = ScoringOptions(strands=strands, shifts=tuple(shift or (0,)))
     folder = models_dir(models)
     files = trained_members(ZOO[chosen], runs, member or ()) if model is None else []
     if model is not None:

@@ -122,7 +122,7 @@ def _ensembles(entry: Entry) -> list[Row]:
 
 def _combination(name: str, parts: Sequence[Entry]) -> Row:
     keys = [
-        (origin["recipe"], origin["fingerprint"], origin["seed"], *entry.provenance["shifts"])
+        (origin["recipe"], origin["fingerprint"], origin["seed"], *_passes(entry))
         for entry in parts
         for origin in entry.provenance["origins"]
     ]
@@ -130,6 +130,10 @@ def _combination(name: str, parts: Sequence[Entry]) -> Row:
         raise DataError(f"{name}: a member would count twice among {[p.name for p in parts]}")
     members = tuple((entry, tuple(range(len(entry.seeds)))) for entry in parts)
     return Row(f"{name}, {len(keys)} members", members, True)
+
+
+def _passes(entry: Entry) -> tuple[int, ...]:
+    return (entry.provenance["strands"], *entry.provenance["shifts"])
 
 
 def _counterpart(row: Row, own: Sequence[Row]) -> Row:

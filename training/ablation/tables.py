@@ -27,9 +27,9 @@ CHOICE = (Key("validation", MEAN, PEARSON), *_headlines("release"))
 REPORTED = _headlines("challenge")
 """What is reported of it, and logged."""
 NOTES = (
-    "Research use only. Each row: members that predict together, mean over them, both strands, "
-    "through the exported graph and the service's own scorer. An ensemble of fewer members than "
-    "there are has the first ones in the order of the recipe's seeds.",
+    "Research use only. Each row: members that predict together, mean over them, on the passes "
+    "that its entry names, through the exported graph and the service's own scorer. An ensemble of "
+    "fewer members than there are has the first ones in the order of the recipe's seeds.",
     "Choices are made on the validation fold of the assays and on the CAGI5 release set; the "
     "challenge set and the test fold are for reporting.",
     "Means over elements are unweighted; an effect is read from the head of its element: HepG2 for "

@@ -109,6 +109,20 @@ def test_a_shift_moves_the_variants_and_not_the_inserts(entry, models, table, da
     assert np.nanmax(difference) > 1e-3
 
 
+def test_one_strand_is_the_effect_that_its_users_get(entry, models, table, data):
+    options = ScoringOptions(strands=1)
+    found = predict_entry(
+        "one", model_name="sum", models_dir=models, table=table, data_dir=data, options=options
+    )
+    assert (found.provenance["strands"], entry.provenance["strands"]) == (1, 2)
+    variants, _ = cagi5_variants(data, "release")
+    with Reference.open(reference_path(data), assembly="GRCh37") as reference:
+        scorer = Scorer(Registry(models).load("sum", threads=1), reference, options)
+        told = scorer.score(variants_of(variants)).effects.effect
+    np.testing.assert_allclose(found.effects["release"].mean(axis=0), told, atol=1e-6)
+    assert not np.allclose(found.effects["release"], entry.effects["release"])
+
+
 def test_an_entry_comes_back_and_the_same_one_is_the_same_file(entry, tmp_path):
     path = write_entry(entry, tmp_path)
     first = path.read_bytes()
