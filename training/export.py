@@ -285,8 +285,13 @@ def model_members(folder: Path) -> list[Member]:
       MemberError: they do not belong together.
       OSError: a member's file is missing.
     """
+    return load_members(model_files(folder), is_mixed=True)
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Files of the members of a model folder, in the order of the graph's axis M."""
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     listed = card.get("ensemble")
     mixture = None if listed is None else [MemberCard(**origin) for origin in listed]
     names = member_names(card["seeds"], mixture)
-    return load_members([folder / "members" / name for name in names], is_mixed=True)
+    return [folder / "members" / name for name in names]

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ from training.export import (
     names_of,
     served_assays,
 )
-from training.members import Member, load_member, predict_constructs
+from training.members import Member, TaughtBy, load_member, predict_constructs
 from training.zoo import ZOO
 
 
@@ -191,8 +191,7 @@ def _summary(members: Sequence[Member]) -> str:
         weights, heads = _size(first.network), _size(first.network.heads)
         return (
             f"{n} heads of {heads:,} weights on one {kind} trunk of {weights - heads:,}{started} "
-            f"(recipe {first.recipe}), each distilled from one member of recipe "
-            f"{first.teacher.recipe} (fingerprint {first.teacher.fingerprint})."
+            f"(recipe {first.recipe}), each distilled from one member of {_teacher_of(first)}."
         )
     one_of = {one.recipe: one for one in members}
     numbers = Counter(one.recipe for one in members)
@@ -208,6 +207,13 @@ def _spoken_of(readout: Mapping[str, Any] | None) -> str:
     told = ({} if readout is None else readout["weights"]).items()
     parts = [f"{target} by the heads of {' and '.join(heads)}" for target, heads in told]
     return f" Effects: on {', on '.join(parts)}." if parts else ""
+
+
+def _teacher_of(member: Member) -> str:
+    """Recipe or recipes of the members that taught a student's, with fingerprints."""
+    taught_by = cast(TaughtBy, member.teacher)
+    pairs = zip(taught_by.recipe.split("+"), taught_by.fingerprint.split("+"), strict=True)
+    return "recipe " + ", ".join(f"{name} (fingerprint {print_})" for name, print_ in pairs)
 
 
 def _described(member: Member) -> str:

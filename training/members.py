@@ -32,8 +32,9 @@ class TaughtBy:
     """Whose member a head of a student was distilled from.
 
     Attributes:
-      recipe: of the teacher; the member's own seed is that of the teacher's member.
-      fingerprint: of that recipe.
+      recipe: of the teacher's members, several joined by `+`; the member's own seed is that of the
+        one that taught it, or its number, from 1, among members of several recipes.
+      fingerprint: of that recipe, or of those.
       seed: of the student's training.
     """
 

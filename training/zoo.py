@@ -68,7 +68,7 @@ ZOO = index(
         _levers("varsigma.motif", MotifCompact()),
         _levers("varsigma.evo_motif", MotifCompact(), EvoAug()),
         _levers("varsigma.wide", Compact(width=128)),
-        # Its trunk stands for those of several members. A member of it has its teacher's seed.
+        # Its trunk stands for those of several members, whose seeds its heads have.
         Recipe(
             STUDENT,
             Network(Compact(width=128), StudentHeads()),

@@ -21,7 +21,7 @@ class TaughtAssay(Assay):
     """A column of a student: an assay as one member of the teacher predicts it.
 
     Attributes:
-      seed: of that member.
+      seed: of that member, or its number among members of several recipes.
     """
 
     seed: int = 0

@@ -31,11 +31,20 @@ class DistilError(ValueError):
     """Members that cannot teach, or a recipe that cannot learn from them."""
 
 
+def seeds_of(members: Sequence[Member]) -> list[int]:
+    """What tells the heads of a student apart: the seeds of the members, one by one.
+
+    Members of several recipes may share a seed: theirs are 1 to M, in the order of the teacher.
+    """
+    is_mixed = len({member.recipe for member in members}) > 1
+    return [n if is_mixed else member.seed for n, member in enumerate(members, start=1)]
+
+
 class Teacher:
     """M members that speak of T assays each.
 
     Args:
-      members: of one recipe and table.
+      members: of one table, and of one recipe or several.
       assays: those of theirs that are taught; all have the same flanks.
     """
 
@@ -52,10 +61,10 @@ class Teacher:
           DistilError: a member that predicts no variance.
         """
         means, log_vars = [], []
-        for network in self.networks:
+        for member, network in zip(self.members, self.networks, strict=True):
             mu, log_var = predict_constructs(network, codes)
             if log_var is None:
-                raise DistilError(f"members of {self.members[0].recipe} predict no variance")
+                raise DistilError(f"members of {member.recipe} predict no variance")
             means.append(mu[:, self.columns])
             log_vars.append(log_var[:, self.columns])
         return np.concatenate(means, axis=1), np.exp(np.concatenate(log_vars, axis=1))
@@ -78,7 +87,7 @@ class Teacher:
         mean, variance = self.label(codes)
         return replace(
             data,
-            assays=taught(self.assays, [member.seed for member in self.members]),
+            assays=taught(self.assays, seeds_of(self.members)),
             codes=codes,
             reverse_codes=reverse_codes,
             inserts=inserts,

@@ -1,9 +1,9 @@
-"""Members of one recipe -> a student: one trunk with a head for each of them.
+"""Members of a model -> a student: one trunk with a head for each of them.
 
 `teacher files + student recipe + seed + table -> one file a head`. The loop, its checkpoints and
 its averaged weights are those of every recipe (`training.fitting`). Each head is stored with the
-trunk, as a member of its own under the seed of the member that taught it: whatever reads members
-reads those of a student. The export puts them back on one trunk.
+trunk, as a member of its own under the number of the member that taught it (`seeds_of`): whatever
+reads members reads those of a student. The export puts them back on one trunk.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from training.architectures.network import NetworkModule
 from training.assays import Assay
 from training.batches import LabelledSequences, Scale
 from training.datasets.table import table_digest
-from training.distil.lessons import DistilError, TaughtBatches, Teacher
+from training.distil.lessons import DistilError, TaughtBatches, Teacher, seeds_of
 from training.distil.loss import Distillation
 from training.distil.mutants import Mutants
 from training.distil.places import member_files, student_folder
-from training.export import served_assays
+from training.export import names_of, served_assays
 from training.fitting import quiet, run_cycles
 from training.members import Member, TaughtBy, load_members, predict_constructs, save_member
 from training.recipe import Recipe
@@ -42,6 +42,7 @@ def distil_student(
     table: pd.DataFrame,
     runs: Path,
     *,
+    name: str | None = None,
     threads: int = 1,
     progress: bool = True,
     stop_after: int | None = None,
@@ -55,9 +56,10 @@ def distil_student(
     Args:
       recipe: of the student.
       seed: of initial weights, order, orientation, mutations and dropout.
-      teachers: `member.safetensors` of M members of one recipe.
+      teachers: `member.safetensors` of M members, of one recipe or several.
       table: the assay table that they learned from.
       runs: folder of all runs; that of this one is `student_folder`.
+      name: of the teacher in the name of that folder; by default that of its first recipe.
       threads: of torch; part of what makes a run bit-identical.
       progress: show a progress bar.
       stop_after: end after this many epochs of this call, as if interrupted.
@@ -72,26 +74,27 @@ def distil_student(
     mutants = recipe.sampler
     if not isinstance(mutants, Mutants):
         raise DistilError(f"{recipe.name} learns from labels: `varsigma-train train {recipe.name}`")
-    members, digest = load_members(teachers), table_digest(table)
+    members, digest = load_members(teachers, is_mixed=True), table_digest(table)
     if members[0].data_digest != digest:
         raise DistilError(f"{teachers[0]} was trained on another table than this one")
     if members[0].teacher:
         raise DistilError(f"{teachers[0]} is a head of a student: distil from its teacher")
     assays = served_assays(members)
-    folder = student_folder(runs, recipe.name, seed, members[0].recipe)
+    folder = student_folder(runs, recipe.name, seed, name or members[0].recipe)
+    (recipes, fingerprints), seeds = names_of(members), seeds_of(members)
     claim(
         folder,
         {
             "fingerprint": recipe.fingerprint,
             "data_digest": digest,
-            "teacher": members[0].fingerprint,
-            "members": [member.seed for member in members],
+            "teacher": fingerprints,
+            "members": seeds,
             "teacher_sha256": _digest(teachers),
             "seed": seed,
             "threads": threads,
         },
     )
-    paths = member_files(folder, [member.seed for member in members])
+    paths = member_files(folder, seeds)
     if all(path.exists() for path in paths):
         return paths
     torch.set_num_threads(threads)
@@ -126,13 +129,13 @@ def distil_student(
         head = Member(
             recipe=recipe.name,
             fingerprint=recipe.fingerprint,
-            seed=member.seed,
+            seed=seeds[number],
             data_digest=digest,
             assays=tuple(assays),
             scale=scale,
             residual_sd=tuple(residual_sd[number]),
             network=_one_head(recipe, network, number, assays),
-            teacher=TaughtBy(member.recipe, member.fingerprint, seed),
+            teacher=TaughtBy(recipes, fingerprints, seed),
         )
         save_member(head, path)
     return paths

@@ -371,3 +371,33 @@ def test_from_members_to_a_model_on_the_command_line(monkeypatch, table, runs, h
     done = runner.invoke(cli.app, arguments, catch_exceptions=False)
     assert done.exit_code == 0
     assert read_card(tmp_path / "models" / "pupil").seeds == (1, 2)
+
+
+def test_a_model_of_several_recipes_teaches_one_head_for_each_member(
+    teachers, table, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    table.to_parquet("assays.parquet")
+    (tmp_path / "assays.json").write_text('{"files": []}')
+    optim = dataclasses.replace(SMALL.optim, cycles=(Cycle(1, 2e-3),))
+    monkeypatch.setitem(ZOO, "brief", dataclasses.replace(SMALL, name="brief", optim=optim))
+    one, options = teachers[0], ["--table", "assays.parquet", "--models", "models", "--seed", "7"]
+    other = train_member(ZOO["brief"], 1, table, tmp_path / "build/runs", progress=False)
+    make_model([one, other], name="duo", models_dir=tmp_path / "models", table=table, files=FILES)
+    arguments = ["distil", "duo", "--student", "pupil", *options]
+    done = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    heads = student_members("pupil", tmp_path / "build/runs", 7, "duo")
+    assert [head.stem for head in heads] == ["1", "2"], "though both members have seed 1"
+    arguments = ["export", "pupil", "--teacher", "duo", *options]
+    done = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    summary = read_card(tmp_path / "models" / "pupil").summary
+    assert f"small (fingerprint {SMALL.fingerprint}), brief (fingerprint" in summary
+    refused = [["duo", "--member", "1"], ["trio"]]
+    for given, said in zip(
+        refused, ["all members of a model", "models are duo, pupil"], strict=True
+    ):
+        done = CliRunner().invoke(cli.app, ["distil", *given, *options])
+        assert done.exit_code == 2
+        assert said in " ".join(done.output.replace("│", " ").split())
