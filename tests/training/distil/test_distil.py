@@ -201,6 +201,7 @@ class Counting(torch.nn.Module):
         return Prediction(mu=mu, log_var=-mu / 2, embedding=mu)
 
 
+@pytest.mark.slow
 def test_each_head_learns_its_own_teacher_and_its_differences(tmp_path, teacher):
     # One member counts A, the other G: a head that had the other's lessons would show.
     members = [
@@ -373,6 +374,7 @@ def test_from_members_to_a_model_on_the_command_line(monkeypatch, table, runs, h
     assert read_card(tmp_path / "models" / "pupil").seeds == (1, 2)
 
 
+@pytest.mark.slow
 def test_a_model_of_several_recipes_teaches_one_head_for_each_member(
     teachers, table, tmp_path, monkeypatch
 ):
