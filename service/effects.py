@@ -23,7 +23,7 @@ class Effects:
 
     Attributes:
       effect: mean of mu(alt) - mu(ref), paired within each member and pass; where the card has a
-        `readout`, of the heads that it names for the target.
+        `effect_heads`, of the heads that it names for the target.
       expected: mean of the distribution of the true effect.
       sd: SD of the true effect about `expected`; NaN where neither members nor passes tell.
       lower: lower end of the central interval of the true effect at the coverage asked for.
@@ -71,7 +71,7 @@ def effect_distribution(
     sigma: Floats,
     coverage: float,
     applied: Applied | None,
-    heads: Doubles | None = None,
+    head_weights: Doubles | None = None,
 ) -> Effects:
     """Combine the outputs for both alleles into one distribution per variant and target.
 
@@ -88,8 +88,8 @@ def effect_distribution(
         noise and model error; the card's sigma_source says what it was learnt from.
       coverage: probability inside (lower, upper), between 0 and 1.
       applied: the calibration and its targets, None for none.
-      heads: (T, T) weights by which the heads of axis 1 speak of the effect on the targets of axis
-        0, see `service.readout`; None where each speaks of its own.
+      head_weights: (T, T) by which the heads of axis 1 speak of the effect on the targets of axis
+        0, see `service.effect_heads`; None where each speaks of its own.
 
     Returns:
       The distributions; their `quantile`, which needs a background, is NaN.
@@ -101,8 +101,8 @@ def effect_distribution(
         raise ValidationError(f"coverage must lie between 0 and 1, got {coverage}")
     # float64, because near-equal numbers are subtracted.
     difference = mu[:, :, 1].astype(np.float64) - mu[:, :, 0]
-    if heads is not None:
-        difference = difference @ heads.T
+    if head_weights is not None:
+        difference = difference @ head_weights.T
     effect = difference.mean(axis=(1, 2))
     epistemic = _sd(difference.mean(axis=1))
     representation = _sd(difference.mean(axis=2))

@@ -13,11 +13,11 @@ from typing import Any, Self
 import numpy as np
 
 from service.durable import file_sha256
+from service.effect_heads import KEY as EFFECT_HEADS
 from service.errors import InputFileError
 from service.folder import Frozen
 from service.job import Job
 from service.output import OutputFormat
-from service.readout import KEY as READOUT
 from service.registry import ENTRIES
 from service.scoring import Scorer
 from service.stages import CHUNK_ALTS, CHUNK_BYTES
@@ -154,7 +154,7 @@ _MEANING = {
     "provenance.reference_sha256": "the reference",
     **{
         f"provenance.card_sha256.{key}": f"the {key} on the model's card"
-        for key in (*ENTRIES, READOUT)
+        for key in (*ENTRIES, EFFECT_HEADS)
     },
 }
 

@@ -259,7 +259,7 @@ class Scorer:
                 status[row], forms[row] = Status.MODEL_NAN, NOT_NORMALISED
             index = group.index[usable]
             part = effect_distribution(
-                mu[index], sigma[index], self.options.coverage, applied, self.model.heads
+                mu[index], sigma[index], self.options.coverage, applied, self.model.head_weights
             )
             rows = group.rows[usable]
             effects.put(rows, part)

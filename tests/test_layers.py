@@ -42,7 +42,7 @@ LAYERS = [
         "unplaced",
     ],
     ["ahead", "bgzf", "durable", "effects", "composition", "triage_list", "measured"],
-    ["folder", "novelty", "background", "likelihood", "readout"],
+    ["folder", "novelty", "background", "likelihood", "effect_heads"],
     ["reference", "registry"],
     ["placement", "reasons"],
     ["windows", "constructs", "evidence"],

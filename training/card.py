@@ -42,7 +42,7 @@ FACTS = {
     "background": ("variants", "scheme", "data", "n", "seed", "strands", "shifts", "data_sha256"),
 }
 """What the page of a model shows of its two large entries."""
-OPTIONAL = (*FACTS, "likelihood_ratios", "ensemble", "readout")
+OPTIONAL = (*FACTS, "likelihood_ratios", "ensemble", "effect_heads")
 """Entries that a card is written without where there are none."""
 
 
@@ -115,8 +115,8 @@ class Card:
       fingerprint: likewise.
       ensemble: recipe and seed of each member of a mixed ensemble, in the order of the graph; None
         where all are of one recipe.
-      readout: which heads speak of an effect, see `service.readout.Readout`; None where each speaks
-        of its own target.
+      effect_heads: which heads speak of an effect, see `service.effect_heads.EffectHeads`; None
+        where each speaks of its own target.
     """
 
     name: str
@@ -142,7 +142,7 @@ class Card:
     background: Mapping[str, Any] | None = None
     likelihood_ratios: Mapping[str, Any] | None = None
     ensemble: tuple[MemberCard, ...] | None = None
-    readout: Mapping[str, Any] | None = None
+    effect_heads: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuse members without a seed each.
@@ -272,7 +272,7 @@ def render_readme(card: Card) -> str:
         facts,
         f"## Intended use\n\n{card.intended_use}",
         f"## Targets\n\n{targets}",
-        *([f"## Readout\n\n{_readout(card.readout)}"] if card.readout else []),
+        *([f"## Heads\n\n{_effect_heads(card.effect_heads)}"] if card.effect_heads else []),
         f"## Calibration\n\n{_calibration(card)}",
         f"## Novelty and quantile\n\n{_doubt(card)}",
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
@@ -321,7 +321,7 @@ def _origins(card: Card) -> list[tuple[str, str]]:
     ]
 
 
-def _readout(entry: Mapping[str, Any]) -> str:
+def _effect_heads(entry: Mapping[str, Any]) -> str:
     """Which heads speak of an effect."""
     return (
         "The effect on a target that is listed here is the weighted mean of the effects that these "

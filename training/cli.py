@@ -34,6 +34,7 @@ from training.options import (
     TableFile,
     models_dir,
     need_data,
+    parse_sums,
     table_of,
 )
 from training.recipe import Recipe
@@ -132,10 +133,11 @@ def export(
         str | None, typer.Option(help="Name of the model.", show_default="RECIPE")
     ] = None,
     teacher: Annotated[
-        str | None, typer.Option(help="Of a student: the recipe that it was distilled from.")
+        str | None,
+        typer.Option(help="Of a student: the recipe or model that it was distilled from."),
     ] = None,
     seed: Annotated[int, typer.Option(help="With --teacher: of the student's training.")] = 42,
-    readout: Annotated[
+    effect_heads: Annotated[
         list[str] | None,
         typer.Option(
             help="Targets whose heads together speak of effects on TARGET; repeat it for another.",
@@ -143,12 +145,14 @@ def export(
             show_default="its own head",
         ),
     ] = None,
+    chosen_on: Annotated[
+        str, typer.Option(help="With --effect-heads: measurements on which they were chosen.")
+    ] = "not stated",
     table: TableFile = TABLE_PATH,
     runs: Runs = RUNS,
     models: Models = None,
 ) -> None:
     """Export the trained members of a recipe, or of several, as one model folder with its card."""
-    from training.ablation.table import parse_combined  # noqa: PLC0415 (as above)
     from training.folder import make_model, read_provenance  # noqa: PLC0415
 
     if teacher is None:
@@ -165,7 +169,8 @@ def export(
         models_dir=models_dir(models),
         table=load_table(table),
         files=read_provenance(table),
-        readout=parse_combined(readout or ()),
+        effect_heads=parse_sums("--effect-heads", effect_heads or ()),
+        chosen_on=chosen_on,
     )
     typer.echo(f"wrote {folder}")
 

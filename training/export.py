@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning  # not exported elsewhere under mypy strict
 
+from service.durable import write_file
 from service.registry import CONTRACT_VERSION, INPUT, OUTPUTS, UNITS
 from training.architectures.network import NetworkModule
 from training.assays import INSERT, Assay, window_codes
@@ -257,18 +258,14 @@ def export_model(member_files: Sequence[Path], folder: Path, name: str) -> list[
     bytes_of = {name: file.read_bytes() for name, file in zip(names, member_files, strict=True)}
     (folder / "members").mkdir(parents=True, exist_ok=True)
     for file_name, content in bytes_of.items():
-        _replace(folder / "members" / file_name, content)
-    _replace(folder / "model.onnx", graph)
+        write_file(folder / "members" / file_name, content)
+    # After the members: the card of an earlier export names the earlier graph, and refuses this one
+    # by its digest until it is replaced too.
+    write_file(folder / "model.onnx", graph)
     for file in (folder / "members").glob("*.safetensors"):
         if file.name not in bytes_of:
             file.unlink()
     return members
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def member_names(seeds: Sequence[int], mixture: Sequence[MemberCard] | None) -> list[str]:
@@ -289,7 +286,11 @@ def model_members(folder: Path) -> list[Member]:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """Files of the members of a model folder, in the order of the graph's axis M."""
+    """Files of the members of a model folder, in the order of the graph's axis M.
+
+    Raises:
+      OSError: the card is missing.
+    """
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     listed = card.get("ensemble")
     mixture = None if listed is None else [MemberCard(**origin) for origin in listed]

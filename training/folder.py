@@ -7,15 +7,15 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
+from service.effect_heads import EffectHeads
 from service.errors import ModelContractError
-from service.readout import Readout
 from service.registry import CONTRACT_VERSION, UNITS
 from training.assays import INSERT, JOINT_LIBRARY, Assay, window_codes
 from training.batches import assays_of
@@ -31,7 +31,7 @@ from training.export import (
     names_of,
     served_assays,
 )
-from training.members import Member, TaughtBy, load_member, predict_constructs
+from training.members import Member, TaughtBy, load_member, load_members, predict_constructs
 from training.zoo import ZOO
 
 
@@ -42,7 +42,8 @@ def make_model(
     models_dir: Path,
     table: pd.DataFrame,
     files: Sequence[Mapping[str, Any]],
-    readout: Mapping[str, Sequence[str]] | None = None,
+    effect_heads: Mapping[str, Sequence[str]] | None = None,
+    chosen_on: str = "not stated",
 ) -> Path:
     """Export members and write the card that says what they are.
 
@@ -53,14 +54,16 @@ def make_model(
       models_dir: folder of model folders.
       table: the assay table the members learned from.
       files: provenance of the table's source files, as `varsigma-train data` wrote it.
-      readout: {target: targets whose heads speak of its effects}, a head as often as it counts;
-        one that is not there is spoken of by its own head.
+      effect_heads: {target: targets whose heads speak of its effects}, a head as often as it
+        counts; one that is not there is spoken of by its own head.
+      chosen_on: measurements on which those heads were chosen.
 
     Returns:
       The model folder. Metrics of an earlier export are gone: they were another graph's.
 
     Raises:
-      DataError: the members were trained on another table, or the readout names no target.
+      DataError: the members were trained on another table, or one of the heads is of no
+        target.
       MemberError: the files do not belong together.
       ExportError: the graph disagrees with torch.
     """
@@ -70,14 +73,15 @@ def make_model(
             f"{others[0]} was trained on another table than this one ({digest[:12]}): rebuild "
             "that table or train again"
         )
-    folder = models_dir / name
-    entry = readout_entry(readout or {}, served_assays([load_member(member_files[0])]))
-    members = export_model(member_files, folder, name)
+    members = load_members(member_files, is_mixed=True)
     served = served_assays(members)
+    heads = _effect_heads(effect_heads or {}, chosen_on, served)
+    folder = models_dir / name
+    export_model(member_files, folder, name)
     recipe, fingerprint = names_of(members)
     card = Card(
         name=name,
-        summary=_summary(members) + _spoken_of(entry),
+        summary=_summary(members) + _spoken_of(heads),
         contract_version=CONTRACT_VERSION,
         model_sha256=hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
         window=INSERT,
@@ -99,20 +103,16 @@ def make_model(
         limits=limits_of(served),
         training_data=_training_tables(table, files),
         ensemble=mixture_of(members),
-        readout=entry,
+        effect_heads=heads,
     )
     write_card(folder, card)
     return folder
 
 
-def readout_entry(
-    given: Mapping[str, Sequence[str]], served: Sequence[Assay]
+def _effect_heads(
+    given: Mapping[str, Sequence[str]], chosen_on: str, served: Sequence[Assay]
 ) -> dict[str, Any] | None:
     """A card's entry on which heads speak of an effect; None where each speaks of its own target.
-
-    Args:
-      given: {target: targets whose heads speak of its effects}.
-      served: assays that become targets.
 
     Raises:
       DataError: one is no target.
@@ -123,15 +123,9 @@ def readout_entry(
         target: {head: n / len(heads) for head, n in Counter(heads).items()}
         for target, heads in given.items()
     }
-    entry = {
-        "version": 1,
-        "weights": weights,
-        "method": "chosen among the ways to read heads that `varsigma-train ablation table` sets "
-        "side by side",
-        "data": "CAGI5 release set",
-    }
+    entry = {"version": 1, "weights": weights, "chosen_on": chosen_on}
     try:
-        Readout.from_card(entry, [str(assay.served) for assay in served])
+        EffectHeads.from_card(entry, [str(assay.served) for assay in served])
     except ModelContractError as error:
         raise DataError(error.message) from error
     return entry
@@ -191,7 +185,8 @@ def _summary(members: Sequence[Member]) -> str:
         weights, heads = _size(first.network), _size(first.network.heads)
         return (
             f"{n} heads of {heads:,} weights on one {kind} trunk of {weights - heads:,}{started} "
-            f"(recipe {first.recipe}), each distilled from one member of {_teacher_of(first)}."
+            f"(recipe {first.recipe}), each distilled from one member of "
+            f"{_teacher_of(first.teacher)}."
         )
     one_of = {one.recipe: one for one in members}
     numbers = Counter(one.recipe for one in members)
@@ -202,18 +197,24 @@ def _summary(members: Sequence[Member]) -> str:
     return f"{n} members of {len(one_of)} recipes, {tables}: {parts}."
 
 
-def _spoken_of(readout: Mapping[str, Any] | None) -> str:
+def _spoken_of(heads: Mapping[str, Any] | None) -> str:
     """Say which effects are not of their own head alone."""
-    told = ({} if readout is None else readout["weights"]).items()
-    parts = [f"{target} by the heads of {' and '.join(heads)}" for target, heads in told]
-    return f" Effects: on {', on '.join(parts)}." if parts else ""
+    told = ({} if heads is None else heads["weights"]).items()
+    parts = [
+        f"on {target} {' + '.join(f'{weight:.3g} {head}' for head, weight in weights.items())}"
+        for target, weights in told
+    ]
+    return f" Effects by head: {'; '.join(parts)}." if parts else ""
 
 
-def _teacher_of(member: Member) -> str:
-    """Recipe or recipes of the members that taught a student's, with fingerprints."""
-    taught_by = cast(TaughtBy, member.teacher)
-    pairs = zip(taught_by.recipe.split("+"), taught_by.fingerprint.split("+"), strict=True)
-    return "recipe " + ", ".join(f"{name} (fingerprint {print_})" for name, print_ in pairs)
+def _teacher_of(taught_by: TaughtBy) -> str:
+    """The members that taught a student's heads, in their order."""
+    if not taught_by.members:
+        return f"recipe {taught_by.recipe} (fingerprint {taught_by.fingerprint})"
+    recipes = taught_by.recipe.split("+"), taught_by.fingerprint.split("+")
+    prints = "; ".join(f"{name}: fingerprint {of}" for name, of in zip(*recipes, strict=True))
+    heads = ", ".join(f"head {n} {member}" for n, member in enumerate(taught_by.members, start=1))
+    return f"several recipes ({prints}): {heads}"
 
 
 def _described(member: Member) -> str:

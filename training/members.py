@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,11 +37,14 @@ class TaughtBy:
         one that taught it, or its number, from 1, among members of several recipes.
       fingerprint: of that recipe, or of those.
       seed: of the student's training.
+      members: RECIPE/SEED of each of the teacher's members, in the order of the heads; empty where
+        they are of one recipe, for then the heads have their seeds.
     """
 
     recipe: str
     fingerprint: str
     seed: int
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +129,12 @@ def load_member(path: Path, recipes: Mapping[str, Recipe] = ZOO) -> Member:
         scale=Scale(np.array(json.loads(metadata["mean"])), np.array(json.loads(metadata["sd"]))),
         residual_sd=tuple(json.loads(metadata["residual_sd"])),
         network=network.eval(),
-        teacher=TaughtBy(**json.loads(teacher)) if teacher else None,
+        teacher=_taught_by(json.loads(teacher)) if teacher else None,
     )
+
+
+def _taught_by(value: dict[str, Any]) -> TaughtBy:
+    return TaughtBy(**value | {"members": tuple(value.get("members", ()))})
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -58,3 +59,26 @@ def need_data(data: Path | None) -> Path:
             "VARSIGMA_DATA"
         )
     return data
+
+
+def parse_sums(option: str, given: Sequence[str]) -> dict[str, list[str]]:
+    """NAME=a+b+c -> {NAME: [a, b, c]}.
+
+    Args:
+      option: that it was given to, for the message.
+      given: each of that form.
+
+    Raises:
+      DataError: one is not of that form, or a name comes twice.
+
+    >>> parse_sums("--combine", ["mixed=varsigma.plain+varsigma.evo"])
+    {'mixed': ['varsigma.plain', 'varsigma.evo']}
+    """
+    found: dict[str, list[str]] = {}
+    for one in given:
+        name, equals, parts = one.partition("=")
+        split = parts.split("+")
+        if not (name and equals and all(split)) or name in found:
+            raise DataError(f"{option} {one}: give it as NAME=A+B, and each NAME once")
+        found[name] = split
+    return found

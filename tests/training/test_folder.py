@@ -124,16 +124,22 @@ def test_an_export_leaves_no_member_of_an_earlier_one(model_dir, table, tmp_path
 
 def test_heads_that_speak_together_are_on_the_card_and_in_the_scores(model_dir, table, tmp_path):
     files = sorted((model_dir / "members").glob("*.safetensors"))
-    readout = {"K562": ["K562", "HepG2", "HepG2", "WTC11"]}
     folder = make_model(
-        files, name="toy", models_dir=tmp_path, table=table, files=FILES, readout=readout
+        files,
+        name="toy",
+        models_dir=tmp_path,
+        table=table,
+        files=FILES,
+        effect_heads={"K562": ["K562", "HepG2", "HepG2", "WTC11"]},
+        chosen_on="dice",
     )
-    assert read_card(folder).readout["weights"] == {
+    assert read_card(folder).effect_heads["weights"] == {
         "K562": {"K562": 0.25, "HepG2": 0.5, "WTC11": 0.25}
     }
     page = (folder / "README.md").read_text()
     assert "weights.K562.HepG2 | 0.5" in page
-    assert "Effects: on K562 by the heads of K562 and HepG2 and WTC11." in page
+    assert "| chosen_on | dice |" in page
+    assert "Effects by head: on K562 0.25 K562 + 0.5 HepG2 + 0.25 WTC11." in page
     pair = [("ACGTT" * 40, "ACGTA" * 40)]
     own, told = (
         Scorer(Registry(place).load("toy")).score_pairs(pair).effects.effect[0]
@@ -151,7 +157,7 @@ def test_a_head_that_is_no_target_is_refused_before_anything_is_written(model_di
             models_dir=tmp_path,
             table=table,
             files=FILES,
-            readout={"K562": ["K562", "HeLa"]},
+            effect_heads={"K562": ["K562", "HeLa"]},
         )
     assert not list(tmp_path.iterdir())
 

@@ -14,7 +14,7 @@ from service.registry import Registry
 from training.datasets.table import TABLE_PATH, load_table
 from training.distil.places import trained_members
 from training.evaluation.challenge import CHALLENGE_LOG
-from training.options import Data, Draws, Models, TableFile, models_dir, need_data
+from training.options import Data, Draws, Models, TableFile, models_dir, need_data, parse_sums
 from training.zoo import ZOO
 
 RUNS = Path("build/runs")
@@ -48,7 +48,7 @@ def store(
         typer.Option(help="Window shift to average over, in bases; repeat it.", show_default="0"),
     ] = None,
     strands: Annotated[
-        int, typer.Option(min=1, max=2, help="1 scores the plus strand alone, 2 both.")
+        int, typer.Option(min=1, max=2, help="Of variants: 1 scores the plus strand alone, 2 both.")
     ] = 2,
     data: Data = None,
     table: TableFile = TABLE_PATH,
@@ -130,12 +130,12 @@ def table(
 ) -> None:
     """Compare what is stored: evidence for choice, and with --challenge what is reported of it."""
     from training.ablation.entries import names_in  # noqa: PLC0415 (as above)
-    from training.ablation.table import levers, parse_combined, write_reports  # noqa: PLC0415
+    from training.ablation.table import levers, write_reports  # noqa: PLC0415
 
     found = levers(
         names or names_in(results),
         results=results,
-        combined=parse_combined(combine or ()),
+        combined=parse_sums("--combine", combine or ()),
         baseline=baseline,
         table=load_table(assays),
         data_dir=need_data(data),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +37,8 @@ class Key(NamedTuple):
 
 
 Samples = dict[Key, Sample]
+Reading = dict[str, tuple[str, ...]]
+"""{target of an element: targets whose heads speak of an effect on it, together}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +103,20 @@ def fold_samples(row: Row, split: str, measured: Folds) -> Samples:
     return found
 
 
-def variant_samples(row: Row, data: str, measured: Variants, *, reading: str = OWN_HEAD) -> Samples:
+def variant_samples(
+    row: Row, data: str, measured: Variants, *, reading: Reading | None = None
+) -> Samples:
     """Agreement on each element and its unweighted mean over each group.
 
     Args:
       row: of the table.
       data: name of the set.
       measured: its effects.
-      reading: which heads speak of a variant.
+      reading: which heads speak of a variant; by default that of its element's target.
     """
-    effect = read_heads(row.effects(data), row.parts[0][0].targets, measured.element, reading)
+    targets = row.parts[0][0].targets
+    heads = reading or readings(targets)[OWN_HEAD]
+    effect = read_heads(row.effects(data), targets, measured.element, heads)
     found: Samples = {}
     for statistic in Statistic:
         for element in ELEMENTS:
@@ -124,20 +130,30 @@ def variant_samples(row: Row, data: str, measured: Variants, *, reading: str = O
     return found
 
 
-def readings(targets: Sequence[str]) -> tuple[str, ...]:
-    """Ways to read an effect of several heads, that of a model without a `readout` first."""
-    together = (f"mean of {one} and {other}" for one, other in combinations(targets, 2))
-    return OWN_HEAD, ALL_HEADS, *together, *(f"{target} alone" for target in targets)
+def readings(targets: Sequence[str]) -> dict[str, Reading]:
+    """Ways to read an effect of several heads: {name: which speak of each target's elements}.
+
+    That of a model whose card says nothing of it comes first, and none comes twice.
+    """
+    own: Reading = {target: (target,) for target in targets}
+    found = {OWN_HEAD: own, ALL_HEADS: dict.fromkeys(targets, tuple(targets))}
+    for one, other in permutations(targets, 2):
+        found[f"{one} by {one} and {other}"] = own | {one: (one, other)}
+    found |= {f"{target} alone": dict.fromkeys(targets, (target,)) for target in targets}
+    kept: dict[str, Reading] = {}
+    for name, reading in found.items():
+        if reading not in kept.values():
+            kept[name] = reading
+    return kept
 
 
 def read_heads(
-    effects: Floats, targets: Sequence[str], element: NDArray[np.str_], reading: str
+    effects: Floats, targets: Sequence[str], element: NDArray[np.str_], reading: Reading
 ) -> Floats:
-    """(n, T) effects -> (n,): by the head that stands for the element, by all, by two or one."""
-    if reading == ALL_HEADS:
-        return np.asarray(effects.mean(axis=1))
-    if reading == OWN_HEAD:
-        column = [targets.index(head_of(name)) for name in element]
-        return np.asarray(effects[np.arange(len(effects)), column])
-    names = reading.removeprefix("mean of ").removesuffix(" alone").split(" and ")
-    return np.asarray(effects[:, [targets.index(name) for name in names]].mean(axis=1))
+    """(n, T) effects -> (n,): mean over the heads that speak of the target of each element."""
+    means = {
+        target: effects[:, [targets.index(head) for head in heads]].mean(axis=1)
+        for target, heads in reading.items()
+    }
+    told = [means[head_of(name)][row] for row, name in enumerate(element.tolist())]
+    return np.array(told, np.float64)

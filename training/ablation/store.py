@@ -54,7 +54,7 @@ def predict_entry(
       models_dir: folder of model folders.
       table: assay table that the model learnt from.
       data_dir: folder that holds cagi5/.
-      options: passes over the variants; inserts fill the window and are never shifted.
+      options: passes over the variants; inserts are always seen on both strands, never shifted.
       threads: of one operator, None for one per core.
 
     Raises:
@@ -64,6 +64,7 @@ def predict_entry(
     card = registry.card(model_name)
     require_digest(table, {model_name: card["data_digest"]})
     model = registry.load(model_name, "cpu", threads, with_entries=False)
+    model.head_weights = None  # each head for itself: how they are read is what tables compare
     assay_of = {target["name"]: target["assay"] for target in card["targets"]}
     chosen = options or ScoringOptions()
     variants = {split: cagi5_variants(data_dir, split) for split in SETS}

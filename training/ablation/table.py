@@ -20,7 +20,6 @@ from training.ablation.evidence import (
 )
 from training.ablation.rows import Row, find_row, lay_out
 from training.ablation.tables import REPORTED, challenge_report, choice_report
-from training.datasets.sources import DataError
 from training.datasets.table import table_digest
 from training.evaluation.challenge import (
     CHALLENGE_LOG,
@@ -88,10 +87,7 @@ def levers(
         own = variant_samples(row, "release", release)
         found[row.label] = {**fold_samples(row, "validation", validation), **own}
         if row.is_whole:
-            ways = readings(entries[0].targets)
-            by_reading[row.label] = {ways[0]: own} | {
-                way: variant_samples(row, "release", release, reading=way) for way in ways[1:]
-            }
+            by_reading[row.label] = _by_reading(row, "release", release)
     reports = {
         CHOICE_FILE: choice_report(
             rows, found, by_reading, baseline=baseline, draws=draws, chosen=served
@@ -100,6 +96,7 @@ def levers(
     if is_challenge:
         test = folds_of(entries[0], table, "test", draws, seed)
         told = {row.label: fold_samples(row, "test", test) for row in rows}
+        read: dict[str, dict[str, Samples]] = {}
         digests = "".join(sorted(entry.sha256 for entry in entries))
         run = Run(
             model=f"levers: {', '.join(entry.name for entry in entries)}",
@@ -111,34 +108,23 @@ def levers(
             for row in rows:
                 progress(f"{row.label}: challenge set")
                 told[row.label] |= variant_samples(row, "challenge", challenge)
+                if row.is_whole:
+                    read[row.label] = _by_reading(row, "challenge", challenge)
                 run.means |= _logged(row, told[row.label])
         reports[CHALLENGE_FILE] = challenge_report(
-            rows, told, baseline=baseline, draws=draws, chosen=served
+            rows, told, read, baseline=baseline, draws=draws, chosen=served
         )
     return reports
 
 
+def _by_reading(row: Row, data: str, measured: Variants) -> dict[str, Samples]:
+    """Samples of every way to read the heads."""
+    ways = readings(row.parts[0][0].targets)
+    return {name: variant_samples(row, data, measured, reading=way) for name, way in ways.items()}
+
+
 def _logged(row: Row, samples: Samples) -> dict[str, float]:
     return {f"{row.label}, {k.part}, {k.statistic}": samples[k].value for k in REPORTED}
-
-
-def parse_combined(given: Sequence[str]) -> dict[str, list[str]]:
-    """NAME=a+b+c -> {NAME: [a, b, c]}.
-
-    Raises:
-      DataError: one is not of that form, or a name comes twice.
-
-    >>> parse_combined(["mixed=varsigma.plain+varsigma.evo"])
-    {'mixed': ['varsigma.plain', 'varsigma.evo']}
-    """
-    found: dict[str, list[str]] = {}
-    for one in given:
-        name, equals, parts = one.partition("=")
-        split = parts.split("+")
-        if not (name and equals and all(split)) or name in found:
-            raise DataError(f"{one!r}: a combination is NAME=entry+entry, each NAME once")
-        found[name] = split
-    return found
 
 
 def write_reports(reports: Mapping[str, Report], folder: Path) -> list[Path]:

@@ -27,13 +27,15 @@ CHOICE = (Key("validation", MEAN, PEARSON), *_headlines("release"))
 REPORTED = _headlines("challenge")
 """What is reported of it, and logged."""
 NOTES = (
-    "Research use only. Each row: members that predict together, mean over them, on the passes "
-    "that its entry names, through the exported graph and the service's own scorer. An ensemble of "
-    "fewer members than there are has the first ones in the order of the recipe's seeds.",
+    "Research use only. Each row: members that predict together, mean over them, through the "
+    "exported graph and the service's own scorer; sequences on both strands, variants on the "
+    "passes that the entry names. An ensemble of fewer members than there are has the first ones "
+    "in the order of the recipe's seeds.",
     "Choices are made on the validation fold of the assays and on the CAGI5 release set; the "
     "challenge set and the test fold are for reporting.",
-    "Means over elements are unweighted; an effect is read from the head of its element: HepG2 for "
-    "its three, K562 for all others. The '4' of the release set are the same elements as the "
+    "Means over elements are unweighted; an effect is read from the head of its element, HepG2 for "
+    "its three and K562 for all others, whatever the model's card says of heads, but for the "
+    "tables on which heads speak. The '4' of the release set are the same elements as the "
     "challenge's, other variants of them.",
 )
 
@@ -64,7 +66,7 @@ def choice_report(
         _differences(f"Evidence for choice, difference to {baseline}", rows, samples, CHOICE),
         _values("Validation fold by target", rows, samples, _fold_keys("validation", targets)),
         _values("Release set by group", rows, samples, _group_keys("release")),
-        _heads(by_reading),
+        _heads(by_reading, "release"),
         sources(rows),
     )
     return Report("Levers: what choices were made on", tables, (*NOTES, _interval(draws)))
@@ -73,6 +75,7 @@ def choice_report(
 def challenge_report(
     rows: Sequence[Row],
     samples: Mapping[str, Samples],
+    by_reading: Mapping[str, Mapping[str, Samples]],
     *,
     baseline: str,
     draws: int,
@@ -83,6 +86,7 @@ def challenge_report(
     Args:
       rows: of the table.
       samples: {label: samples on the challenge set and the test fold}.
+      by_reading: {label: {way to read heads: samples on the challenge set}}, of whole ensembles.
       baseline: name of the entry that the others are compared with.
       draws: resamples.
       chosen: the row that is to be served, if that is settled.
@@ -93,6 +97,7 @@ def challenge_report(
         _values("CAGI5 challenge", rows, samples, REPORTED),
         _differences(f"CAGI5 challenge, difference to {baseline}", rows, samples, REPORTED),
         _values("Challenge set by group", rows, samples, _group_keys("challenge")),
+        _heads(by_reading, "challenge"),
         _values("Test fold by target", rows, samples, _fold_keys("test", targets)),
         sources(rows),
     )
@@ -159,8 +164,8 @@ def _chosen(
     return (Table(f"Chosen: {chosen.label}", ("row", "members", *columns), rows_of(cells)),)
 
 
-def _heads(by_reading: Mapping[str, Mapping[str, Samples]]) -> Table:
-    keys = _headlines("release")
+def _heads(by_reading: Mapping[str, Mapping[str, Samples]], data: str) -> Table:
+    keys = _headlines(data)
     cells: list[Sequence[Cell]] = []
     for label, found in by_reading.items():
         for reading, samples in found.items():

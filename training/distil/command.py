@@ -1,7 +1,8 @@
-"""`varsigma-train distil`: one network that speaks for each member of another recipe."""
+"""`varsigma-train distil`: one network that speaks for each member of a recipe or a model."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,8 @@ def distil(
     teacher: Annotated[
         str,
         typer.Argument(
-            help="A trained recipe with variance heads, or the model of such members in --models."
+            help="A recipe with variance heads that was trained in --runs, else a model of such "
+            "members in --models."
         ),
     ],
     student: Annotated[str, typer.Option(help="Recipe of the student.")] = STUDENT,
@@ -46,26 +48,33 @@ def distil(
 ) -> None:
     """Distil members into one trunk with a head for each; `export` serves it."""
     from training.distil.trainer import distil_student  # noqa: PLC0415 (Lightning takes seconds)
-    from training.export import model_files  # noqa: PLC0415 (as above)
 
     if student not in ZOO:
         raise typer.BadParameter(f"no recipe {student!r}; there are {', '.join(ZOO)}")
-    names, folder = [], models_dir(models)
-    if folder.is_dir():
-        names = Registry(folder).names()
+    files = _teacher_files(teacher, runs, models_dir(models), member or ())
+    paths = distil_student(
+        ZOO[student], seed, files, load_table(table), runs, teacher_name=teacher, threads=threads
+    )
+    for path in paths or ():
+        typer.echo(f"{student}, taught by {teacher}, head {path.stem}: {path}")
+
+
+def _teacher_files(teacher: str, runs: Path, models: Path, seeds: Sequence[int]) -> list[Path]:
+    """Files of the members that teach; what was trained here goes before what was exported."""
+    from training.export import model_files  # noqa: PLC0415 (torch takes seconds to load)
+
+    names = Registry(models).names() if models.is_dir() else []
     if teacher in ZOO and ((runs / teacher).is_dir() or teacher not in names):
-        files = trained_members(ZOO[teacher], runs, member or ())
-    elif teacher not in names:
+        return trained_members(ZOO[teacher], runs, seeds)
+    if teacher not in names:
         raise typer.BadParameter(
             f"no recipe and no model {teacher!r}; recipes are {', '.join(ZOO)}; models are "
             f"{', '.join(names) or 'none'}"
         )
-    elif member:
+    if seeds:
         raise typer.BadParameter("--member chooses among a recipe's; all members of a model teach")
-    else:
-        files = model_files(folder / teacher)
-    paths = distil_student(
-        ZOO[student], seed, files, load_table(table), runs, name=teacher, threads=threads
-    )
-    for path in paths or ():
-        typer.echo(f"{student}, taught by {teacher}, seed {path.stem}: {path}")
+    Registry(models).card(teacher)  # there is one
+    files = model_files(models / teacher)
+    if missing := [str(file) for file in files if not file.exists()]:
+        raise typer.BadParameter(f"not there: {', '.join(missing)}; export the model again")
+    return files

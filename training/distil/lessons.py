@@ -19,6 +19,7 @@ from training.assays import INSERT, Assay, window_codes
 from training.augment import inside
 from training.batches import EpochBatches, LabelledSequences, insert_spans, typical_variance
 from training.distil.mutants import Mutants
+from training.export import mixture_of
 from training.losses.base import Batch
 from training.members import Member, predict_constructs
 
@@ -31,12 +32,12 @@ class DistilError(ValueError):
     """Members that cannot teach, or a recipe that cannot learn from them."""
 
 
-def seeds_of(members: Sequence[Member]) -> list[int]:
-    """What tells the heads of a student apart: the seeds of the members, one by one.
+def head_numbers(members: Sequence[Member]) -> list[int]:
+    """What tells the heads of a student apart: the seeds of the members that teach them.
 
     Members of several recipes may share a seed: theirs are 1 to M, in the order of the teacher.
     """
-    is_mixed = len({member.recipe for member in members}) > 1
+    is_mixed = mixture_of(members) is not None
     return [n if is_mixed else member.seed for n, member in enumerate(members, start=1)]
 
 
@@ -87,7 +88,7 @@ class Teacher:
         mean, variance = self.label(codes)
         return replace(
             data,
-            assays=taught(self.assays, seeds_of(self.members)),
+            assays=taught(self.assays, head_numbers(self.members)),
             codes=codes,
             reverse_codes=reverse_codes,
             inserts=inserts,

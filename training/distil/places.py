@@ -32,9 +32,9 @@ def student_folder(runs: Path, student: str, seed: int, teacher: str) -> Path:
     return runs / student / f"{seed}-{teacher}"
 
 
-def member_files(folder: Path, seeds: Sequence[int]) -> list[Path]:
-    """Files of a student's members, by the seeds of the members that taught them."""
-    return [folder / "members" / f"{seed}.safetensors" for seed in seeds]
+def member_files(folder: Path, numbers: Sequence[int]) -> list[Path]:
+    """Files of a student's members, by the numbers of its heads."""
+    return [folder / "members" / f"{number}.safetensors" for number in numbers]
 
 
 def student_members(student: str, runs: Path, seed: int, teacher: str) -> list[Path]:

@@ -2,8 +2,8 @@
 
 `teacher files + student recipe + seed + table -> one file a head`. The loop, its checkpoints and
 its averaged weights are those of every recipe (`training.fitting`). Each head is stored with the
-trunk, as a member of its own under the number of the member that taught it (`seeds_of`): whatever
-reads members reads those of a student. The export puts them back on one trunk.
+trunk, as a member of its own under the number of the member that taught it (`head_numbers`):
+whatever reads members reads those of a student. The export puts them back on one trunk.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from training.architectures.network import NetworkModule
 from training.assays import Assay
 from training.batches import LabelledSequences, Scale
 from training.datasets.table import table_digest
-from training.distil.lessons import DistilError, TaughtBatches, Teacher, seeds_of
+from training.distil.lessons import DistilError, TaughtBatches, Teacher, head_numbers
 from training.distil.loss import Distillation
 from training.distil.mutants import Mutants
 from training.distil.places import member_files, student_folder
-from training.export import names_of, served_assays
+from training.export import mixture_of, names_of, served_assays
 from training.fitting import quiet, run_cycles
 from training.members import Member, TaughtBy, load_members, predict_constructs, save_member
 from training.recipe import Recipe
@@ -42,7 +42,7 @@ def distil_student(
     table: pd.DataFrame,
     runs: Path,
     *,
-    name: str | None = None,
+    teacher_name: str | None = None,
     threads: int = 1,
     progress: bool = True,
     stop_after: int | None = None,
@@ -59,7 +59,7 @@ def distil_student(
       teachers: `member.safetensors` of M members, of one recipe or several.
       table: the assay table that they learned from.
       runs: folder of all runs; that of this one is `student_folder`.
-      name: of the teacher in the name of that folder; by default that of its first recipe.
+      teacher_name: in the name of that folder; by default its recipes.
       threads: of torch; part of what makes a run bit-identical.
       progress: show a progress bar.
       stop_after: end after this many epochs of this call, as if interrupted.
@@ -80,21 +80,21 @@ def distil_student(
     if members[0].teacher:
         raise DistilError(f"{teachers[0]} is a head of a student: distil from its teacher")
     assays = served_assays(members)
-    folder = student_folder(runs, recipe.name, seed, name or members[0].recipe)
-    (recipes, fingerprints), seeds = names_of(members), seeds_of(members)
+    (recipes, fingerprints), numbers = names_of(members), head_numbers(members)
+    folder = student_folder(runs, recipe.name, seed, teacher_name or recipes)
     claim(
         folder,
         {
             "fingerprint": recipe.fingerprint,
             "data_digest": digest,
             "teacher": fingerprints,
-            "members": seeds,
+            "members": numbers,
             "teacher_sha256": _digest(teachers),
             "seed": seed,
             "threads": threads,
         },
     )
-    paths = member_files(folder, seeds)
+    paths = member_files(folder, numbers)
     if all(path.exists() for path in paths):
         return paths
     torch.set_num_threads(threads)
@@ -124,18 +124,20 @@ def distil_student(
         return None
     residual_sd = _residual_sd(network, validation, measured.activity[:, teacher.columns])
     (folder / "members").mkdir(exist_ok=True)
+    origins = tuple(f"{one.recipe}/{one.seed}" for one in mixture_of(members) or ())
+    taught_by = TaughtBy(recipes, fingerprints, seed, origins)
     for number, (member, path) in enumerate(zip(members, paths, strict=True)):
         scale = Scale(member.scale.mean[teacher.columns], member.scale.sd[teacher.columns])
         head = Member(
             recipe=recipe.name,
             fingerprint=recipe.fingerprint,
-            seed=seeds[number],
+            seed=numbers[number],
             data_digest=digest,
             assays=tuple(assays),
             scale=scale,
             residual_sd=tuple(residual_sd[number]),
             network=_one_head(recipe, network, number, assays),
-            teacher=TaughtBy(recipes, fingerprints, seed),
+            teacher=taught_by,
         )
         save_member(head, path)
     return paths

@@ -51,14 +51,17 @@ def table():
 
 @pytest.fixture(scope="module")
 def models(table, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
+    return write_sums(tmp_path_factory.mktemp("models"), table)
+
+
+def write_sums(folder, table, **card):
     model = SumModel(200, TARGETS, 2, base_weights=(0.01, 0.03, 0.04, 0.02, 0))
     described = [
         {"name": name, "cell_type": name, "assay": f"joint_{name}", "sigma_source": "-"}
         for name in TARGETS
     ]
     digest = {"data_digest": table_digest(table)}
-    write_model(folder, model, metadata=digest, card={**digest, "targets": described})
+    write_model(folder, model, metadata=digest, card={**digest, "targets": described, **card})
     return folder
 
 
@@ -107,6 +110,14 @@ def test_a_shift_moves_the_variants_and_not_the_inserts(entry, models, table, da
         np.testing.assert_array_equal(values, moved.inserts[key])
     difference = np.abs(moved.effects["release"] - entry.effects["release"])
     assert np.nanmax(difference) > 1e-3
+
+
+def test_heads_are_stored_apart_whatever_the_card_says_of_them(entry, table, data, tmp_path):
+    heads = {"version": 1, "weights": {"K562": {"HepG2": 1.0}}, "chosen_on": "nothing"}
+    write_sums(tmp_path, table, effect_heads=heads)
+    found = predict_entry("x", model_name="sum", models_dir=tmp_path, table=table, data_dir=data)
+    for name, effects in entry.effects.items():
+        np.testing.assert_array_equal(found.effects[name], effects)
 
 
 def test_one_strand_is_the_effect_that_its_users_get(entry, models, table, data):

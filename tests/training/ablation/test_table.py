@@ -20,7 +20,7 @@ from training.ablation.evidence import (
 )
 from training.ablation.rows import lay_out
 from training.ablation.store import assay_rows
-from training.ablation.table import levers, parse_combined
+from training.ablation.table import levers
 from training.datasets.cagi5 import ELEMENTS, GROUPS, K562_MATCHED
 from training.datasets.sources import DataError
 from training.datasets.table import table_digest
@@ -32,6 +32,7 @@ from training.evaluation.challenge import (
 )
 from training.evaluation.metrics import Statistic, spearman
 from training.evaluation.report import Report
+from training.options import parse_sums
 
 TARGETS = ("K562", "HepG2", "WTC11")
 BASE = "varsigma.plain"
@@ -203,10 +204,10 @@ def test_what_cannot_be_compared_is_refused(options, truth, data, table, tmp_pat
 
 
 def test_combinations_are_read_from_the_command_line():
-    assert parse_combined(["x=a+b", "y=c"]) == {"x": ["a", "b"], "y": ["c"]}
+    assert parse_sums("--combine", ["x=a+b", "y=c"]) == {"x": ["a", "b"], "y": ["c"]}
     for bad in (["x"], ["=a"], ["x=a++b"], ["x=a", "x=b"]):
-        with pytest.raises(DataError, match="NAME=entry"):
-            parse_combined(bad)
+        with pytest.raises(DataError, match=r"--combine .* give it as NAME=A"):
+            parse_sums("--combine", bad)
 
 
 @pytest.mark.parametrize(
@@ -286,11 +287,16 @@ def test_heads_can_be_combined():
     effects = np.array([[1.0, 2.0, 6.0], [1.0, 2.0, 6.0]])
     element = np.array(["HBB", "F9"])
     read = {
-        way: read_heads(effects, TARGETS, element, way).tolist()
-        for way in (OWN_HEAD, "mean of all heads", "mean of K562 and HepG2", "WTC11 alone")
+        name: read_heads(effects, TARGETS, element, way).tolist()
+        for name, way in readings(TARGETS).items()
     }
-    assert list(read.values()) == [[1, 2], [3, 3], [1.5, 1.5], [6, 6]]
-    assert set(read) < set(readings(TARGETS))
+    assert next(iter(read)) == OWN_HEAD
+    assert read[OWN_HEAD] == [1, 2]
+    assert read["mean of all heads"] == [3, 3]
+    assert read["K562 by K562 and HepG2"] == [1.5, 2], "F9 is an element of HepG2"
+    assert read["HepG2 by HepG2 and WTC11"] == [1, 4]
+    assert read["WTC11 alone"] == [6, 6]
+    assert list(readings(["K562"])) == [OWN_HEAD], "with one head there is one way"
 
 
 def test_ways_to_combine_heads_stand_beside_the_served_one(reports):

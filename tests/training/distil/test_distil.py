@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from service.registry import Registry
 from service.sequence import decode
+from tests.toy_models import SumModel, write_model
 from tests.training.small_recipe import SMALL
 from tests.training.test_folder import FILES
 from tests.training.toy_table import toy_table
@@ -24,7 +25,7 @@ from training.assays import LENTI_FLANKS
 from training.augment import EvoAug
 from training.card import read_card
 from training.datasets.sources import DataError
-from training.distil.lessons import DistilError, TaughtBatches, Teacher
+from training.distil.lessons import DistilError, TaughtBatches, Teacher, head_numbers
 from training.distil.loss import Distillation
 from training.distil.mutants import Mutants
 from training.distil.places import student_members
@@ -366,7 +367,7 @@ def test_from_members_to_a_model_on_the_command_line(monkeypatch, table, runs, h
     arguments = ["distil", "small", "--student", "pupil", *options]
     done = runner.invoke(cli.app, arguments, catch_exceptions=False)
     assert done.output.splitlines() == [
-        f"pupil, taught by small, seed {file.stem}: {file}" for file in heads
+        f"pupil, taught by small, head {file.stem}: {file}" for file in heads
     ]
     arguments = ["export", "pupil", "--teacher", "small", "--models", "models", *options]
     done = runner.invoke(cli.app, arguments, catch_exceptions=False)
@@ -395,11 +396,30 @@ def test_a_model_of_several_recipes_teaches_one_head_for_each_member(
     done = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
     assert done.exit_code == 0
     summary = read_card(tmp_path / "models" / "pupil").summary
-    assert f"small (fingerprint {SMALL.fingerprint}), brief (fingerprint" in summary
-    refused = [["duo", "--member", "1"], ["trio"]]
-    for given, said in zip(
-        refused, ["all members of a model", "models are duo, pupil"], strict=True
-    ):
-        done = CliRunner().invoke(cli.app, ["distil", *given, *options])
-        assert done.exit_code == 2
-        assert said in " ".join(done.output.replace("│", " ").split())
+    assert f"(small: fingerprint {SMALL.fingerprint}; brief: fingerprint " in summary
+    assert "head 1 small/1, head 2 brief/1" in summary
+
+
+def test_members_of_several_recipes_are_told_apart_by_their_number(teacher):
+    one, two = teacher.members
+    other = dataclasses.replace(two, recipe="other", seed=one.seed)
+    assert head_numbers([one, two]) == [1, 2], "their seeds"
+    assert head_numbers([dataclasses.replace(one, seed=9), two]) == [9, 2]
+    assert head_numbers([one, other]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["duo", "--member", "1"], "all members of a model teach"),
+        (["trio"], "no recipe and no model 'trio'"),
+        (["trio", "--models", "nowhere"], "models are none"),
+        (["duo"], "export the model again"),
+    ],
+)
+def test_what_is_no_teacher_is_refused_with_what_there_is(given, said, tmp_path):
+    folder = write_model(tmp_path, SumModel(200), name="duo")
+    models = [] if "--models" in given else ["--models", str(folder.parent)]
+    done = CliRunner().invoke(cli.app, ["distil", *given, *models], env={"COLUMNS": "1000"})
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.replace("│", " ").split())

@@ -1,13 +1,14 @@
-"""A card's `readout` entry: which heads speak of the effect on a target.
+"""A card's `effect_heads` entry: which heads speak of the effect on a target.
 
-A head knows the activity of its own cell type best. How a single base changes that activity is
-mostly shared between cell types, and what two heads say of it differs mostly by chance: so the
-effect on a target may be better told by several heads together than by its own. Activities, and
-sigma, stay those of the target's own head.
+A head knows the activity of its own cell type best. What a change of one base does may all the same
+be told better by several heads together, where what they differ by is chance more than biology:
+`varsigma-train ablation table` sets the ways side by side. Activities, and sigma, stay those of the
+target's own head.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,35 +17,34 @@ from pydantic import Field, StrictFloat, StrictStr, field_validator
 from service.entries import Entry, read_entry
 from service.errors import ModelContractError
 
-KEY = "readout"
+KEY: Final = "effect_heads"
+"""Of the entry on a card."""
 
-_Weights = Annotated[
-    dict[str, Annotated[StrictFloat, Field(gt=0, le=1, allow_inf_nan=False)]], Field(min_length=1)
-]
+_Weights = Annotated[dict[str, Annotated[StrictFloat, Field(gt=0)]], Field(min_length=1)]
 
 
-class Readout(Entry):
+class EffectHeads(Entry):
     """Weights by which the effects of a model's heads make up the effect on a target.
 
     Attributes:
       version: of this entry's layout.
       weights: {target: {target whose head speaks: its weight}}; weights of a target add up to 1. A
         target that is not there is spoken of by its own head alone.
-      method: how the weights were chosen.
-      data: what they were chosen on.
+      chosen_on: measurements on which the weights were chosen.
     """
 
     version: Literal[1]
     weights: Annotated[dict[str, _Weights], Field(min_length=1)]
-    method: StrictStr
-    data: StrictStr
+    chosen_on: StrictStr
 
     @field_validator("weights")
     @classmethod
     def _adds_up(cls, weights: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
         for target, heads in weights.items():
-            if not np.isclose(total := sum(heads.values()), 1, rtol=0, atol=1e-9):
-                raise ValueError(f"{target}: weights add up to {total:g}, they must to 1")
+            if not math.isclose(total := sum(heads.values()), 1, rel_tol=0, abs_tol=1e-9):
+                raise ValueError(
+                    f"{target}: weights add up to {total!r}; divide each by that, they must to 1"
+                )
         return weights
 
     @classmethod
@@ -57,14 +57,14 @@ class Readout(Entry):
         """
         if block is None:
             return None
-        readout = read_entry(cls, KEY, block)
-        named = set(readout.weights).union(*readout.weights.values())
+        entry = read_entry(cls, KEY, block)
+        named = set(entry.weights).union(*entry.weights.values())
         if unknown := sorted(named.difference(targets)):
             raise ModelContractError(
                 f"{KEY}.weights: {', '.join(unknown)}: no target of the model, which has "
                 f"{', '.join(targets)}"
             )
-        return readout
+        return entry
 
     def matrix(self, targets: Sequence[str]) -> NDArray[np.float64]:
         """Return (T, T) weights, axis 0 the target, axis 1 the heads, in the order of `targets`."""
