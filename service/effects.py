@@ -22,8 +22,7 @@ class Effects:
     what a repeat of the assay would measure (`repeat_...`): the same, and noise on top.
 
     Attributes:
-      effect: mean of mu(alt) - mu(ref), paired within each member and pass; where the card has a
-        `effect_heads`, of the heads that it names for the target.
+      effect: mean of mu(alt) - mu(ref), paired within each member and pass.
       expected: mean of the distribution of the true effect.
       sd: SD of the true effect about `expected`; NaN where neither members nor passes tell.
       lower: lower end of the central interval of the true effect at the coverage asked for.
@@ -67,11 +66,7 @@ class Effects:
 
 
 def effect_distribution(
-    mu: Floats,
-    sigma: Floats,
-    coverage: float,
-    applied: Applied | None,
-    head_weights: Doubles | None = None,
+    mu: Floats, sigma: Floats, coverage: float, applied: Applied | None
 ) -> Effects:
     """Combine the outputs for both alleles into one distribution per variant and target.
 
@@ -88,8 +83,6 @@ def effect_distribution(
         noise and model error; the card's sigma_source says what it was learnt from.
       coverage: probability inside (lower, upper), between 0 and 1.
       applied: the calibration and its targets, None for none.
-      head_weights: (T, T) by which the heads of axis 1 speak of the effect on the targets of axis
-        0, see `service.effect_heads`; None where each speaks of its own.
 
     Returns:
       The distributions; their `quantile`, which needs a background, is NaN.
@@ -101,8 +94,6 @@ def effect_distribution(
         raise ValidationError(f"coverage must lie between 0 and 1, got {coverage}")
     # float64, because near-equal numbers are subtracted.
     difference = mu[:, :, 1].astype(np.float64) - mu[:, :, 0]
-    if head_weights is not None:
-        difference = difference @ head_weights.T
     effect = difference.mean(axis=(1, 2))
     epistemic = _sd(difference.mean(axis=1))
     representation = _sd(difference.mean(axis=2))

@@ -13,7 +13,6 @@ from typing import Any, Self
 import numpy as np
 
 from service.durable import file_sha256
-from service.effect_heads import KEY as EFFECT_HEADS
 from service.errors import InputFileError
 from service.folder import Frozen
 from service.job import Job
@@ -152,10 +151,7 @@ _MEANING = {
     "has_rejects": "whether there is --rejects",
     "provenance.model_sha256": "the model",
     "provenance.reference_sha256": "the reference",
-    **{
-        f"provenance.card_sha256.{key}": f"the {key} on the model's card"
-        for key in (*ENTRIES, EFFECT_HEADS)
-    },
+    **{f"provenance.card_sha256.{key}": f"the {key} on the model's card" for key in ENTRIES},
 }
 
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from service.background import Background
 from service.calibration import Calibration
-from service.effect_heads import KEY as EFFECT_HEADS
-from service.effect_heads import EffectHeads
 from service.entries import digest_of
 from service.errors import ModelContractError, ModelNotFoundError
 from service.likelihood import KEY as LIKELIHOOD
@@ -37,8 +35,7 @@ CARD_KEYS = METADATA_KEYS | {
 }  # fmt: skip
 
 ENTRIES = ("calibration", "novelty", "background")
-"""Keys of what was fitted to a model's effects and stands beside them in scores; cards of models
-that nobody looked into lack the last two. `effect_heads` is none: it is what the effects are."""
+"""Keys of what a card adds to scores; cards of models that nobody looked into lack the last two."""
 ON_REQUEST = (LIKELIHOOD,)
 """Keys of what a card holds for those who ask: no part of a score, nor of what identifies one."""
 
@@ -79,10 +76,8 @@ class Model:
       calibration: how its effects become calibrated, None if they are not.
       novelty: how unlike its training inserts a window is, None if nobody has looked.
       background: effects of random variants on it, None if nobody has scored them.
-      head_weights: (T, T) by which the heads of axis 1 speak of the effect on the targets of axis
-        0; None where each speaks of its own.
-      entry_digests: SHA-256 of the entries of the card that are part of every score, as canonical
-        JSON; None for one of `ENTRIES` that is not there.
+      entry_digests: SHA-256 of these three entries of the card, which are part of every score, as
+        canonical JSON; None for one that is not there.
       likelihood_ratios: what the size of an effect says of what an assay would find, for those who
         ask; None if nobody has fitted it.
       likelihood_sha256: digest of that entry, as above.
@@ -98,12 +93,7 @@ class Model:
         # Cards that were written before there were such entries lack the keys.
         self.novelty = Novelty.from_card(card.get("novelty"), info.window)
         self.background = Background.from_card(card.get("background"), info.targets)
-        heads = EffectHeads.from_card(card.get(EFFECT_HEADS), info.targets)
-        self.head_weights = None if heads is None else heads.matrix(info.targets)
         entries = {key: card.get(key) for key in ENTRIES}
-        # No key where there is none, so that a run planned before there were any goes on.
-        if heads is not None:
-            entries[EFFECT_HEADS] = card[EFFECT_HEADS]
         self.entry_digests = {
             key: None if entry is None else digest_of(entry) for key, entry in entries.items()
         }
@@ -191,8 +181,7 @@ class Registry:
           threads: threads inside one operator on the CPU, None for one per usable core.
           gpu: 0-based number of the GPU among the visible ones.
           with_entries: False leaves out what was fitted to the model's outputs (`ENTRIES` and
-            `ON_REQUEST` of the card), whatever it holds: for what fits it anew. Which heads speak
-            of an effect stays, for that is what it is fitted to.
+            `ON_REQUEST` of the card), whatever it holds: for what fits it anew.
 
         Raises:
           ModelNotFoundError: no model of that name.

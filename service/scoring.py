@@ -258,9 +258,7 @@ class Scorer:
             for row in group.rows[~usable].tolist():
                 status[row], forms[row] = Status.MODEL_NAN, NOT_NORMALISED
             index = group.index[usable]
-            part = effect_distribution(
-                mu[index], sigma[index], self.options.coverage, applied, self.model.head_weights
-            )
+            part = effect_distribution(mu[index], sigma[index], self.options.coverage, applied)
             rows = group.rows[usable]
             effects.put(rows, part)
             if each is not None:

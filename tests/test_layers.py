@@ -42,7 +42,7 @@ LAYERS = [
         "unplaced",
     ],
     ["ahead", "bgzf", "durable", "effects", "composition", "triage_list", "measured"],
-    ["folder", "novelty", "background", "likelihood", "effect_heads"],
+    ["folder", "novelty", "background", "likelihood"],
     ["reference", "registry"],
     ["placement", "reasons"],
     ["windows", "constructs", "evidence"],

@@ -72,13 +72,6 @@ BACKGROUND = {
 }
 """A card's background for a toy model of K562 and HepG2."""
 
-EFFECT_HEADS = {
-    "version": 1,
-    "weights": {"K562": {"K562": 0.25, "HepG2": 0.75}},
-    "chosen_on": "nothing",
-}
-"""A card's effect heads for a toy model of K562 and HepG2."""
-
 
 @dataclass(frozen=True)
 class SumModel:

@@ -42,7 +42,7 @@ FACTS = {
     "background": ("variants", "scheme", "data", "n", "seed", "strands", "shifts", "data_sha256"),
 }
 """What the page of a model shows of its two large entries."""
-OPTIONAL = (*FACTS, "likelihood_ratios", "ensemble", "effect_heads")
+OPTIONAL = (*FACTS, "likelihood_ratios", "ensemble")
 """Entries that a card is written without where there are none."""
 
 
@@ -115,8 +115,6 @@ class Card:
       fingerprint: likewise.
       ensemble: recipe and seed of each member of a mixed ensemble, in the order of the graph; None
         where all are of one recipe.
-      effect_heads: which heads speak of an effect, see `service.effect_heads.EffectHeads`; None
-        where each speaks of its own target.
     """
 
     name: str
@@ -142,7 +140,6 @@ class Card:
     background: Mapping[str, Any] | None = None
     likelihood_ratios: Mapping[str, Any] | None = None
     ensemble: tuple[MemberCard, ...] | None = None
-    effect_heads: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuse members without a seed each.
@@ -272,7 +269,6 @@ def render_readme(card: Card) -> str:
         facts,
         f"## Intended use\n\n{card.intended_use}",
         f"## Targets\n\n{targets}",
-        *([f"## Heads\n\n{_effect_heads(card.effect_heads)}"] if card.effect_heads else []),
         f"## Calibration\n\n{_calibration(card)}",
         f"## Novelty and quantile\n\n{_doubt(card)}",
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
@@ -319,15 +315,6 @@ def _origins(card: Card) -> list[tuple[str, str]]:
         (f"member {number}", f"`{one.recipe}`, fingerprint `{one.fingerprint}`, seed {one.seed}")
         for number, one in enumerate(card.ensemble, start=1)
     ]
-
-
-def _effect_heads(entry: Mapping[str, Any]) -> str:
-    """Which heads speak of an effect."""
-    return (
-        "The effect on a target that is listed here is the weighted mean of the effects that these "
-        "heads predict; on any other, what its own head predicts. Activities and sigma are of the "
-        "target's own head.\n\n" + _table(("what", "value"), list(_facts(entry)))
-    )
 
 
 def _calibration(card: Card) -> str:

@@ -34,7 +34,6 @@ from training.options import (
     TableFile,
     models_dir,
     need_data,
-    parse_sums,
     table_of,
 )
 from training.recipe import Recipe
@@ -137,17 +136,6 @@ def export(
         typer.Option(help="Of a student: the recipe or model that it was distilled from."),
     ] = None,
     seed: Annotated[int, typer.Option(help="With --teacher: of the student's training.")] = 42,
-    effect_heads: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Targets whose heads together speak of effects on TARGET; repeat it for another.",
-            metavar="TARGET=A+B",
-            show_default="its own head",
-        ),
-    ] = None,
-    chosen_on: Annotated[
-        str, typer.Option(help="With --effect-heads: measurements on which they were chosen.")
-    ] = "not stated",
     table: TableFile = TABLE_PATH,
     runs: Runs = RUNS,
     models: Models = None,
@@ -169,8 +157,6 @@ def export(
         models_dir=models_dir(models),
         table=load_table(table),
         files=read_provenance(table),
-        effect_heads=parse_sums("--effect-heads", effect_heads or ()),
-        chosen_on=chosen_on,
     )
     typer.echo(f"wrote {folder}")
 

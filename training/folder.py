@@ -14,8 +14,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
-from service.effect_heads import EffectHeads
-from service.errors import ModelContractError
 from service.registry import CONTRACT_VERSION, UNITS
 from training.assays import INSERT, JOINT_LIBRARY, Assay, window_codes
 from training.batches import assays_of
@@ -31,7 +29,7 @@ from training.export import (
     names_of,
     served_assays,
 )
-from training.members import Member, TaughtBy, load_member, load_members, predict_constructs
+from training.members import Member, TaughtBy, load_member, predict_constructs
 from training.zoo import ZOO
 
 
@@ -42,8 +40,6 @@ def make_model(
     models_dir: Path,
     table: pd.DataFrame,
     files: Sequence[Mapping[str, Any]],
-    effect_heads: Mapping[str, Sequence[str]] | None = None,
-    chosen_on: str = "not stated",
 ) -> Path:
     """Export members and write the card that says what they are.
 
@@ -54,16 +50,12 @@ def make_model(
       models_dir: folder of model folders.
       table: the assay table the members learned from.
       files: provenance of the table's source files, as `varsigma-train data` wrote it.
-      effect_heads: {target: targets whose heads speak of its effects}, a head as often as it
-        counts; one that is not there is spoken of by its own head.
-      chosen_on: measurements on which those heads were chosen.
 
     Returns:
       The model folder. Metrics of an earlier export are gone: they were another graph's.
 
     Raises:
-      DataError: the members were trained on another table, or one of the heads is of no
-        target.
+      DataError: the members were trained on another table.
       MemberError: the files do not belong together.
       ExportError: the graph disagrees with torch.
     """
@@ -73,15 +65,13 @@ def make_model(
             f"{others[0]} was trained on another table than this one ({digest[:12]}): rebuild "
             "that table or train again"
         )
-    members = load_members(member_files, is_mixed=True)
-    served = served_assays(members)
-    heads = _effect_heads(effect_heads or {}, chosen_on, served)
     folder = models_dir / name
-    export_model(member_files, folder, name)
+    members = export_model(member_files, folder, name)
+    served = served_assays(members)
     recipe, fingerprint = names_of(members)
     card = Card(
         name=name,
-        summary=_summary(members) + _spoken_of(heads),
+        summary=_summary(members),
         contract_version=CONTRACT_VERSION,
         model_sha256=hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
         window=INSERT,
@@ -103,32 +93,9 @@ def make_model(
         limits=limits_of(served),
         training_data=_training_tables(table, files),
         ensemble=mixture_of(members),
-        effect_heads=heads,
     )
     write_card(folder, card)
     return folder
-
-
-def _effect_heads(
-    given: Mapping[str, Sequence[str]], chosen_on: str, served: Sequence[Assay]
-) -> dict[str, Any] | None:
-    """A card's entry on which heads speak of an effect; None where each speaks of its own target.
-
-    Raises:
-      DataError: one is no target.
-    """
-    if not given:
-        return None
-    weights = {
-        target: {head: n / len(heads) for head, n in Counter(heads).items()}
-        for target, heads in given.items()
-    }
-    entry = {"version": 1, "weights": weights, "chosen_on": chosen_on}
-    try:
-        EffectHeads.from_card(entry, [str(assay.served) for assay in served])
-    except ModelContractError as error:
-        raise DataError(error.message) from error
-    return entry
 
 
 def limits_of(served: Sequence[Assay]) -> tuple[str, ...]:
@@ -195,16 +162,6 @@ def _summary(members: Sequence[Member]) -> str:
         return f"{n} members of {_described(first)}, {tables}."
     parts = "; ".join(f"{numbers[name]} of {_described(one)}" for name, one in one_of.items())
     return f"{n} members of {len(one_of)} recipes, {tables}: {parts}."
-
-
-def _spoken_of(heads: Mapping[str, Any] | None) -> str:
-    """Say which effects are not of their own head alone."""
-    told = ({} if heads is None else heads["weights"]).items()
-    parts = [
-        f"on {target} {' + '.join(f'{weight:.3g} {head}' for head, weight in weights.items())}"
-        for target, weights in told
-    ]
-    return f" Effects by head: {'; '.join(parts)}." if parts else ""
 
 
 def _teacher_of(taught_by: TaughtBy) -> str:

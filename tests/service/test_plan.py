@@ -31,7 +31,7 @@ from service.windows import Anchoring
 from tests.genomes import genome, write_fasta
 from tests.service.cohort import Cohort, read_lines, write_packed
 from tests.service.shard_runs import SHARD_BYTES, Shards
-from tests.toy_models import BACKGROUND, CALIBRATION, EFFECT_HEADS, write_model
+from tests.toy_models import BACKGROUND, CALIBRATION, write_model
 
 BGZF_END = 28
 RECORD = b"chr1\t40\t.\tA\tC\t.\t.\t.\tGT\t0/1\t1|1\n"
@@ -405,12 +405,7 @@ def test_a_model_that_was_replaced_is_told_apart(shards, vcf, tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "entry"),
-    [
-        ("calibration", CALIBRATION),
-        ("background", BACKGROUND),
-        ("background", None),
-        ("effect_heads", EFFECT_HEADS),
-    ],
+    [("calibration", CALIBRATION), ("background", BACKGROUND), ("background", None)],
 )
 def test_another_entry_of_the_card_makes_another_run(shards, vcf, tmp_path, key, entry):
     # Else a run that goes on after a calibration would have scores of both in one file.

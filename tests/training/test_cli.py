@@ -9,7 +9,6 @@ from tests.toy_models import SumModel, write_model
 from tests.training.small_recipe import SMALL
 from tests.training.toy_table import toy_table
 from training import cli
-from training.card import read_card
 from training.zoo import ZOO
 
 runner = CliRunner()
@@ -74,15 +73,6 @@ def test_from_a_table_to_a_model_folder(monkeypatch, capsys, tmp_path):
     assert (code, err) == (0, "")
     assert "models/small" in out
     assert (tmp_path / "models" / "small" / "card.json").exists()
-    speak = ["--effect-heads", "K562=K562+HepG2", "--chosen-on", "a guess", "--models", "two"]
-    assert run(monkeypatch, capsys, "export", "small", *table, *speak)[0] == 0
-    assert read_card(tmp_path / "two" / "small").effect_heads == {
-        "version": 1,
-        "weights": {"K562": {"K562": 0.5, "HepG2": 0.5}},
-        "chosen_on": "a guess",
-    }
-    code, _, err = run(monkeypatch, capsys, "export", "small", *table, "--effect-heads", "K562")
-    assert (code, "--effect-heads K562: give it as NAME=A+B" in err) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "sigma"])

@@ -1,7 +1,6 @@
 """A model folder: served as it was trained, with a card that says so."""
 
 import json
-import re
 import shutil
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 import torch
 
 from service.registry import Registry
-from service.scoring import Scorer
 from service.sequence import encode, reverse_complement
 from tests.training.small_recipe import SMALL
 from tests.training.toy_table import toy_table
@@ -121,46 +119,6 @@ def test_an_export_leaves_no_member_of_an_earlier_one(model_dir, table, tmp_path
     )
     assert [path.name for path in (folder / "members").iterdir()] == ["2.safetensors"]
     assert predictor_of(folder)(table[table["assay"] == "joint_K562"])[0].shape == (60, 1)
-
-
-def test_heads_that_speak_together_are_on_the_card_and_in_the_scores(model_dir, table, tmp_path):
-    files = sorted((model_dir / "members").glob("*.safetensors"))
-    folder = make_model(
-        files,
-        name="toy",
-        models_dir=tmp_path,
-        table=table,
-        files=FILES,
-        effect_heads={"K562": ["K562", "HepG2", "HepG2", "WTC11"]},
-        chosen_on="dice",
-    )
-    assert read_card(folder).effect_heads["weights"] == {
-        "K562": {"K562": 0.25, "HepG2": 0.5, "WTC11": 0.25}
-    }
-    page = (folder / "README.md").read_text()
-    assert "weights.K562.HepG2 | 0.5" in page
-    assert re.search(r"chosen_on +\| dice", page)
-    assert "Effects by head: on K562 0.25 K562 + 0.5 HepG2 + 0.25 WTC11." in page
-    pair = [("ACGTT" * 40, "ACGTA" * 40)]
-    own, told = (
-        Scorer(Registry(place).load("toy")).score_pairs(pair).effects.effect[0]
-        for place in (model_dir.parent, tmp_path)
-    )
-    np.testing.assert_allclose(told, [own @ [0.25, 0.5, 0.25], *own[1:]], rtol=1e-9)
-
-
-def test_a_head_that_is_no_target_is_refused_before_anything_is_written(model_dir, table, tmp_path):
-    files = sorted((model_dir / "members").glob("*.safetensors"))
-    with pytest.raises(DataError, match="HeLa: no target of the model, which has K562, HepG2"):
-        make_model(
-            files,
-            name="toy",
-            models_dir=tmp_path,
-            table=table,
-            files=FILES,
-            effect_heads={"K562": ["K562", "HeLa"]},
-        )
-    assert not list(tmp_path.iterdir())
 
 
 def test_provenance_lies_beside_the_table(tmp_path):

@@ -133,7 +133,7 @@ def variant_samples(
 def readings(targets: Sequence[str]) -> dict[str, Reading]:
     """Ways to read an effect of several heads: {name: which speak of each target's elements}.
 
-    That of a model whose card says nothing of it comes first, and none comes twice.
+    The served one comes first, and none comes twice.
     """
     own: Reading = {target: (target,) for target in targets}
     found = {OWN_HEAD: own, ALL_HEADS: dict.fromkeys(targets, tuple(targets))}

@@ -64,7 +64,6 @@ def predict_entry(
     card = registry.card(model_name)
     require_digest(table, {model_name: card["data_digest"]})
     model = registry.load(model_name, "cpu", threads, with_entries=False)
-    model.head_weights = None  # each head for itself: how they are read is what tables compare
     assay_of = {target["name"]: target["assay"] for target in card["targets"]}
     chosen = options or ScoringOptions()
     variants = {split: cagi5_variants(data_dir, split) for split in SETS}

@@ -34,9 +34,8 @@ NOTES = (
     "Choices are made on the validation fold of the assays and on the CAGI5 release set; the "
     "challenge set and the test fold are for reporting.",
     "Means over elements are unweighted; an effect is read from the head of its element, HepG2 for "
-    "its three and K562 for all others, whatever the model's card says of heads, but for the "
-    "tables on which heads speak. The '4' of the release set are the same elements as the "
-    "challenge's, other variants of them.",
+    "its three and K562 for all others, but for the tables on which heads speak. The '4' of the "
+    "release set are the same elements as the challenge's, other variants of them.",
 )
 
 

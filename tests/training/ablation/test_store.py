@@ -51,17 +51,14 @@ def table():
 
 @pytest.fixture(scope="module")
 def models(table, tmp_path_factory):
-    return write_sums(tmp_path_factory.mktemp("models"), table)
-
-
-def write_sums(folder, table, **card):
+    folder = tmp_path_factory.mktemp("models")
     model = SumModel(200, TARGETS, 2, base_weights=(0.01, 0.03, 0.04, 0.02, 0))
     described = [
         {"name": name, "cell_type": name, "assay": f"joint_{name}", "sigma_source": "-"}
         for name in TARGETS
     ]
     digest = {"data_digest": table_digest(table)}
-    write_model(folder, model, metadata=digest, card={**digest, "targets": described, **card})
+    write_model(folder, model, metadata=digest, card={**digest, "targets": described})
     return folder
 
 
@@ -112,14 +109,6 @@ def test_a_shift_moves_the_variants_and_not_the_inserts(entry, models, table, da
     assert np.nanmax(difference) > 1e-3
 
 
-def test_heads_are_stored_apart_whatever_the_card_says_of_them(entry, table, data, tmp_path):
-    heads = {"version": 1, "weights": {"K562": {"HepG2": 1.0}}, "chosen_on": "nothing"}
-    write_sums(tmp_path, table, effect_heads=heads)
-    found = predict_entry("x", model_name="sum", models_dir=tmp_path, table=table, data_dir=data)
-    for name, effects in entry.effects.items():
-        np.testing.assert_array_equal(found.effects[name], effects)
-
-
 def test_one_strand_is_the_effect_that_its_users_get(entry, models, table, data):
     options = ScoringOptions(strands=1)
     found = predict_entry(
@@ -132,6 +121,8 @@ def test_one_strand_is_the_effect_that_its_users_get(entry, models, table, data)
         told = scorer.score(variants_of(variants)).effects.effect
     np.testing.assert_allclose(found.effects["release"].mean(axis=0), told, atol=1e-6)
     assert not np.allclose(found.effects["release"], entry.effects["release"])
+    for key, values in entry.inserts.items():
+        np.testing.assert_array_equal(values, found.inserts[key])
 
 
 def test_an_entry_comes_back_and_the_same_one_is_the_same_file(entry, tmp_path):
