@@ -137,7 +137,10 @@ def readings(targets: Sequence[str]) -> dict[str, Reading]:
     """
     own: Reading = {target: (target,) for target in targets}
     found = {OWN_HEAD: own, ALL_HEADS: dict.fromkeys(targets, tuple(targets))}
+    spoken_of = {head_of(element) for element in ELEMENTS}
     for one, other in permutations(targets, 2):
+        if one not in spoken_of:
+            continue  # it would differ on no element
         found[f"{one} by {one} and {other}"] = own | {one: (one, other)}
     found |= {f"{target} alone": dict.fromkeys(targets, (target,)) for target in targets}
     kept: dict[str, Reading] = {}

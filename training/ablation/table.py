@@ -11,6 +11,7 @@ import pandas as pd
 
 from training.ablation.entries import SETS, read_entry, require_alike
 from training.ablation.evidence import (
+    OWN_HEAD,
     Samples,
     Variants,
     fold_samples,
@@ -101,16 +102,24 @@ def levers(
         run = Run(
             model=f"levers: {', '.join(entry.name for entry in entries)}",
             model_sha256=hashlib.sha256(digests.encode()).hexdigest(),
-            purpose=f"ablation table: {len(rows)} rows, draws {draws}, seed {seed}",
+            purpose=f"ablation table: {len(rows)} rows, whole ensembles read in "
+            f"{len(readings(entries[0].targets))} ways, draws {draws}, seed {seed}; combined: "
+            + (
+                "; ".join(f"{name} of {', '.join(parts)}" for name, parts in combined.items())
+                or "-"
+            ),
         )
         with load_challenge(data_dir, run, log=log) as labels:
             challenge = Variants.of(labels, draws, seed)
             for row in rows:
                 progress(f"{row.label}: challenge set")
                 told[row.label] |= variant_samples(row, "challenge", challenge)
+                run.means |= _logged(row.label, told[row.label])
                 if row.is_whole:
                     read[row.label] = _by_reading(row, "challenge", challenge)
-                run.means |= _logged(row, told[row.label])
+                    for way, samples in read[row.label].items():
+                        if way != OWN_HEAD:  # as logged above
+                            run.means |= _logged(f"{row.label}: {way}", samples)
         reports[CHALLENGE_FILE] = challenge_report(
             rows, told, read, baseline=baseline, draws=draws, chosen=served
         )
@@ -123,8 +132,8 @@ def _by_reading(row: Row, data: str, measured: Variants) -> dict[str, Samples]:
     return {name: variant_samples(row, data, measured, reading=way) for name, way in ways.items()}
 
 
-def _logged(row: Row, samples: Samples) -> dict[str, float]:
-    return {f"{row.label}, {k.part}, {k.statistic}": samples[k].value for k in REPORTED}
+def _logged(label: str, samples: Samples) -> dict[str, float]:
+    return {f"{label}, {k.part}, {k.statistic}": samples[k].value for k in REPORTED}
 
 
 def write_reports(reports: Mapping[str, Report], folder: Path) -> list[Path]:

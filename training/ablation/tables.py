@@ -36,6 +36,10 @@ NOTES = (
     "Means over elements are unweighted; an effect is read from the head of its element, HepG2 for "
     "its three and K562 for all others, but for the tables on which heads speak. The '4' of the "
     "release set are the same elements as the challenge's, other variants of them.",
+    "An ensemble is compared with the baseline's largest that has no more members: where that has "
+    "fewer, the difference is of the number of members too, and a lever is told by rows of equally "
+    "many members and the same seed. Intervals are over positions within these elements and say "
+    "nothing of other loci; none is corrected for the number of rows.",
 )
 
 
@@ -66,6 +70,7 @@ def choice_report(
         _values("Validation fold by target", rows, samples, _fold_keys("validation", targets)),
         _values("Release set by group", rows, samples, _group_keys("release")),
         _heads(by_reading, "release"),
+        *_combined(rows),
         sources(rows),
     )
     return Report("Levers: what choices were made on", tables, (*NOTES, _interval(draws)))
@@ -98,9 +103,22 @@ def challenge_report(
         _values("Challenge set by group", rows, samples, _group_keys("challenge")),
         _heads(by_reading, "challenge"),
         _values("Test fold by target", rows, samples, _fold_keys("test", targets)),
+        *_combined(rows),
         sources(rows),
     )
     return Report("Levers: CAGI5 challenge set", tables, (*NOTES, _interval(draws)))
+
+
+def _combined(rows: Sequence[Row]) -> Sequence[Table]:
+    """Which entries each combination puts together."""
+    cells: list[Sequence[Cell]] = [
+        [row.label, ", ".join(entry.name for entry, _ in row.parts)]
+        for row in rows
+        if len(row.parts) > 1
+    ]
+    if not cells:
+        return ()
+    return (Table("What each combination puts together", ("row", "entries"), rows_of(cells)),)
 
 
 def sources(rows: Sequence[Row]) -> Table:
@@ -134,15 +152,17 @@ def _differences(
 ) -> Table:
     """Paired differences of the rows that have a counterpart."""
     cells: list[Sequence[Cell]] = []
+    sizes = {row.label: row.n_members for row in rows}
     for row in rows:
         if row.against is not None:
-            line: list[Cell] = [row.label, row.against]
+            line: list[Cell] = [row.label, row.n_members, row.against, sizes[row.against]]
             for key in keys:
                 found = samples[row.label][key].minus(samples[row.against][key])
                 line += [found.estimate, found.p_not_above]
             cells.append(line)
     columns = [f"{name}{kind}" for name in map(_name, keys) for kind in ("", ": P(<= 0)")]
-    return Table(title, ("row", "against", *columns), rows_of(cells))
+    named = ("row", "members", "against", "its members")
+    return Table(title, (*named, *columns), rows_of(cells))
 
 
 def _chosen(

@@ -177,11 +177,13 @@ def test_members_of_a_recipe_are_stored_without_a_model_folder(table, data, tmp_
     table.to_parquet("assays.parquet")
     given = ["ablation", "store", "one", "--recipe", "small", "--member", "2", "--runs", "runs"]
     given += ["--table", "assays.parquet", "--data", str(data), "--results", "results"]
+    given += ["--strands", "1"]
     done = CliRunner().invoke(cli.app, given)
     assert done.exit_code == 0, done.output
     assert {path.name for path in tmp_path.iterdir()} == {"assays.parquet", "results", "runs"}
     found = read_entry("one", tmp_path / "results")
     assert found.seeds == (2,)
+    assert found.provenance["strands"] == 1
     assert found.provenance["origins"] == [
         {"recipe": "small", "fingerprint": SMALL.fingerprint, "seed": 2}
     ]

@@ -1,5 +1,6 @@
 """The table of levers: who is compared with whom, and that what helps is found to help."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -169,6 +170,30 @@ def test_a_combination_is_the_mean_of_all_its_members(results):
     np.testing.assert_allclose(row.inserts("validation", "K562"), whole.mean(axis=0))
 
 
+def test_the_same_members_on_other_passes_may_be_put_together(results, tmp_path):
+    base = read_entry(BASE, results)
+    plus = dataclasses.replace(
+        base, name="plus", provenance=base.provenance | {"strands": 1, "shifts": [0]}
+    )
+    labels = [row.label for row in lay_out([base, plus], {"both": [BASE, "plus"]}, BASE)]
+    assert "both, 6 members" in labels
+
+
+def test_a_difference_is_between_the_same_resamples(results, data, options):
+    # A row that differs from the baseline by next to nothing differs from it for certain.
+    base = read_entry(BASE, results)
+    nudged = {name: value * 1.001 + 1e-4 for name, value in base.effects.items()}
+    near = dataclasses.replace(base, name="near", effects=nudged)
+    rows = lay_out([base, near], {}, BASE)
+    measured = Variants.of(load_release(data), 60, 0)
+    key = Key("release", "matched (7)", Statistic.PEARSON)
+    one, two = (
+        variant_samples(row, "release", measured)[key] for row in rows if row.n_members == 3
+    )
+    own, apart = one.estimate, two.minus(one).estimate
+    assert apart.high - apart.low < 0.01 * (own.high - own.low)
+
+
 def test_members_of_several_recipes_have_no_first_ones(truth, data, table):
     plain = entry_of(BASE, 1.0, (42, 123, 456), truth, data, table)
     mixed = entry_of("mixed", 1.0, (42, 42, 123, 123), truth, data, table)
@@ -317,7 +342,15 @@ def test_a_look_at_the_challenge_is_one_run_in_the_log_and_only_where_asked_for(
     assert (start["event"], end["event"]) == ("started", "finished")
     assert end["model"] == f"levers: {BASE}, better"
     shown = reports["challenge"].table("CAGI5 challenge")
-    assert len(end["means"]) == 3 * len(shown.rows)
+    heads = reports["challenge"].table("Which heads speak, difference to the head of the element")
+    n_own = sum(str(row[0]).endswith(OWN_HEAD) for row in heads.rows)
+    assert len(end["means"]) == 3 * (len(shown.rows) + len(heads.rows) - n_own)
+    alone = heads.cell("better, 3 members: K562 alone", "challenge spearman, all (15)").value
+    assert alone != shown.cell("better, 3 members", "challenge spearman, all (15)").value
+    assert end["means"]["better, 3 members: K562 alone, all (15), spearman"] == pytest.approx(
+        alone, abs=1e-6
+    )
+    assert "both of base, better" in start["purpose"].replace(BASE, "base")
     value = shown.cell("both, 6 members", "challenge spearman, K562-matched (4)").value
     assert end["means"]["both, 6 members, K562-matched (4), spearman"] == pytest.approx(
         value, abs=1e-6

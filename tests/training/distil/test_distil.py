@@ -19,7 +19,7 @@ from training import cli
 from training import members as members_module
 from training.architectures.heads import MeanHeads, Prediction
 from training.architectures.network import Network
-from training.architectures.student import StudentHeads
+from training.architectures.student import StudentHeads, taught
 from training.architectures.trunks import Compact
 from training.assays import LENTI_FLANKS
 from training.augment import EvoAug
@@ -29,7 +29,7 @@ from training.distil.lessons import DistilError, TaughtBatches, Teacher, head_nu
 from training.distil.loss import Distillation
 from training.distil.mutants import Mutants
 from training.distil.places import student_members
-from training.distil.trainer import distil_student
+from training.distil.trainer import _one_head, distil_student
 from training.export import ExportError, ServedModel, build_graph, has_one_trunk, parity
 from training.fitting import quiet, run_cycles
 from training.folder import make_model, predictor_of
@@ -273,6 +273,15 @@ def test_the_exported_student_runs_its_trunk_once_and_agrees_with_torch(heads):
         assert left.shape == (9, 2, 3)
         torch.testing.assert_close(left, right)
     assert not onnx.checker.check_model(graph, full_check=True)
+
+
+def test_each_head_is_stored_under_the_number_of_its_member(teacher):
+    torch.manual_seed(0)
+    network = PUPIL.architecture.build(taught(teacher.assays, [1, 2]))
+    for number, head in enumerate(network.heads.members):
+        stored = _one_head(PUPIL, network, number, teacher.assays).heads.members[0]
+        for name, value in head.state_dict().items():
+            torch.testing.assert_close(stored.state_dict()[name], value)
 
 
 def test_heads_of_two_students_are_not_one_model(heads):
