@@ -123,7 +123,7 @@ def test_models_on_the_page_are_the_models_in_the_repository() -> None:
 
 
 def test_files_on_the_page_exist() -> None:
-    names = re.findall(r"[\s(`](?:examples|models|training|service)/[\w./]+", README)
+    names = re.findall(r"[\s(`](?:examples|models|training|service)/[\w./-]+", README)
     for name in (name[1:].rstrip(".") for name in names):
         assert (ROOT / name).exists(), name
 
