@@ -26,7 +26,7 @@ BIN := $(DEV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow test-browser test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz check-jobs load-http overload-http bench-game bench-report bench-saturation fuzz-http data train evaluate calibrate validate docs wheel check-no-torch docker-lint docker-steps clean
+.PHONY: help demo serve test test-slow test-browser test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz check-jobs load-http overload-http bench-game bench-report bench-saturation bench-student fuzz-http data train evaluate calibrate validate docs wheel check-no-torch docker-lint docker-steps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ bench-report: $(DEV_READY) ## the page of a triaged list of 200 variants: second
 
 bench-saturation: $(DEV_READY) ## a map of 1,000 positions in six passes beside raw ONNX Runtime
 	$(BIN)/python -m tests.bench_saturation --model $(MODEL)
+
+bench-student: $(DEV_READY) ## the student beside the ensemble that taught it
+	$(BIN)/python -m tests.bench_student
 
 fuzz-http: $(DEV_READY) ## hostile requests to the whole service (BODIES=100000)
 	$(BIN)/python -m tests.fuzz_http --bodies $(BODIES)

@@ -15,6 +15,7 @@ from training.ablation.evidence import (
     OWN_HEAD,
     Key,
     Variants,
+    folds_of,
     read_heads,
     readings,
     variant_samples,
@@ -306,6 +307,20 @@ def test_a_fold_is_held_against_its_own_activities(reports, report, split, resul
         assert cell.value == pytest.approx(by_hand[-1])
     mean = found.cell("better, 3 members", f"{fold} spearman, mean of targets")
     assert mean.value == pytest.approx(np.mean(by_hand))
+
+
+def test_a_resample_takes_or_leaves_whole_clusters_on_all_targets_alike(results, table):
+    entry = read_entry("better", results)
+    folds = folds_of(entry, table, "validation", 50, 3)
+    drawn = {}
+    for target in TARGETS:
+        clusters = assay_rows(table, f"joint_{target}", "validation")["cluster"]
+        assert folds.counts[target].shape == (50, len(clusters))
+        for cluster, counts in zip(clusters, folds.counts[target].T.tolist(), strict=True):
+            assert drawn.setdefault(cluster, counts) == counts
+    assert len({tuple(counts) for counts in drawn.values()}) > 1
+    # As many clusters as there are, in every resample.
+    assert (sum(np.array(counts) for counts in drawn.values()) == len(drawn)).all()
 
 
 def test_heads_can_be_combined():

@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from service.registry import Registry
-from service.sequence import decode
+from service.sequence import decode, encode
 from tests.toy_models import SumModel, write_model
 from tests.training.small_recipe import SMALL
 from tests.training.test_folder import FILES
@@ -24,7 +24,9 @@ from training.architectures.trunks import Compact
 from training.assays import LENTI_FLANKS
 from training.augment import EvoAug
 from training.card import read_card
+from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.sources import DataError
+from training.distil import trainer
 from training.distil.lessons import DistilError, TaughtBatches, Teacher, head_numbers
 from training.distil.loss import Distillation
 from training.distil.mutants import Mutants
@@ -160,11 +162,19 @@ def test_an_epoch_of_lessons_is_a_function_of_seed_and_number(table, teacher):
     assert not torch.equal(drawn(5, 1), drawn(6, 1))
 
 
-def test_no_construct_of_a_held_out_fold_is_a_lesson(table, teacher):
-    batches = batches_of(table, teacher)
-    held_out = table.loc[table["fold"].isin([0, 1]), "sequence"]
-    shown = "".join(decode(row[15:215]).strip("N") + " " for row in batches.data.codes)
-    assert not [sequence for sequence in held_out if sequence in shown]
+class Seen(Exception):
+    """Ends a run at its first batches, and holds the constructs that they are made of."""
+
+
+def test_no_construct_of_a_held_out_fold_is_a_lesson(table, teachers, tmp_path, monkeypatch):
+    def stop(lessons, *_, **__):
+        raise Seen({decode(row[15:215]).strip("N") for row in lessons.codes})
+
+    monkeypatch.setattr(trainer, "TaughtBatches", stop)
+    with pytest.raises(Seen) as found:
+        distil_student(PUPIL, 7, teachers, table, tmp_path, progress=False)
+    held_out = table["fold"].isin([TEST_FOLD, VALIDATION_FOLD])
+    assert found.value.args[0] == {*table.loc[~held_out, "sequence"]}
 
 
 def test_an_interrupted_student_ends_with_the_same_weights(
@@ -234,7 +244,25 @@ def test_each_head_learns_its_own_teacher_and_its_differences(tmp_path, teacher)
             assert np.corrcoef(said[:, column], effect[:, other])[0, 1] < 0.4
 
 
-def test_heads_are_stored_as_members_on_one_trunk(heads, teachers):
+def residual_sd(head, measured):
+    """Of each assay that a head predicts, row by row."""
+    left, right = LENTI_FLANKS
+    squares = [[] for _ in SERVED]
+    for codes, (start, end), activity in zip(
+        measured.codes, measured.inserts, measured.activity, strict=True
+    ):
+        insert = decode(codes[start:end])
+        before = (200 - len(insert)) // 2
+        shown = left + "N" * before + insert + "N" * (200 - len(insert) - before) + right
+        mu, _ = predict_constructs(head.network, encode(shown)[None].copy())
+        for of_assay, error in zip(squares, mu[0] - activity[:3], strict=True):
+            if np.isfinite(error):
+                of_assay.append(error**2)
+    return [np.sqrt(np.mean(of_assay)) for of_assay in squares]
+
+
+def test_heads_are_stored_as_members_on_one_trunk(heads, teachers, table):
+    _, measured, _ = split(table)
     members, own = load_members(heads), load_members(teachers)
     assert [member.seed for member in members] == [1, 2]
     assert [assay.name for assay in members[0].assays] == SERVED
@@ -246,7 +274,7 @@ def test_heads_are_stored_as_members_on_one_trunk(heads, teachers):
         assert (head.teacher.recipe, head.teacher.fingerprint) == ("small", SMALL.fingerprint)
         assert head.teacher.seed == 7
         np.testing.assert_array_equal(head.scale.mean, taught_by.scale.mean[:3])
-        assert all(0 < sd < 10 for sd in head.residual_sd)
+        np.testing.assert_allclose(head.residual_sd, residual_sd(head, measured), rtol=1e-4)
 
 
 def test_the_exported_student_runs_its_trunk_once_and_agrees_with_torch(heads):
