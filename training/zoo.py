@@ -42,16 +42,17 @@ MSE = Recipe("mse", PLAIN, seeds=TRIO)
 
 # Of the models to ship: longer than by default, so that changed sequences have time to teach.
 LONG = Optim(cycles=(Cycle(11, 2e-3), Cycle(3, 1e-3, warmup=0.1)))
+LONGER = Optim(cycles=(Cycle(22, 2e-3), Cycle(5, 1e-3, warmup=0.1)))
 STUDENT = "varsigma.student"
 
 
-def _levers(name: str, trunk: Trunk, augment: Augment | None = None) -> Recipe:
+def _levers(name: str, trunk: Trunk, augment: Augment | None = None, optim: Optim = LONG) -> Recipe:
     """dh7 with this trunk and augmentation: a mean alone first, then its variance as well."""
     mean = Network(trunk, MeanHeads())
-    start = Recipe(f"{name}.mean", mean, optim=LONG, augment=augment)
+    start = Recipe(f"{name}.mean", mean, optim=optim, augment=augment)
     gauss = Network(trunk, MeanVarianceHeads())
     return Recipe(
-        name, gauss, MeanVariance(), optim=LONG, start=start, seeds=SEEDS, augment=augment
+        name, gauss, MeanVariance(), optim=optim, start=start, seeds=SEEDS, augment=augment
     )
 
 
@@ -68,6 +69,7 @@ ZOO = index(
         _levers("varsigma.plain", Compact()),
         _levers("varsigma.evo", Compact(), EvoAug()),
         _levers("varsigma.motif", MotifCompact()),
+        _levers("varsigma.motif_long", MotifCompact(), optim=LONGER),
         _levers("varsigma.evo_motif", MotifCompact(), EvoAug()),
         _levers("varsigma.wide", Compact(width=128)),
         # Its trunk stands for those of several members, whose seeds its heads have. It is as wide
