@@ -3,7 +3,8 @@
 `make bench-student` runs it, on SNVs alone. Both models score the same file as `varsigma score`
 does, in one process, and both sessions run the same unique sequences, without the rest. Repeats
 alternate between the four, so that a busy machine slows all; the median of the ratios over whole
-files has to hold a bound.
+files has to hold a bound. What the student keeps of the ensemble on these variants, of effects and
+of how members differ, is printed beside it.
 """
 
 from __future__ import annotations
@@ -18,18 +19,27 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import spearmanr
 
+from service.effects import Effects
 from service.job import Job
 from service.output import OutputFormat
 from service.reference import Reference
 from service.registry import Model, Registry
 from service.scoring import Scorer, ScoringOptions
+from service.variants import Variant
 from service.workers import spare_collector
-from tests.bench_throughput import FASTA, Recorder, score_file, seconds, write_vcf
+from tests.bench_throughput import FASTA, HEADER, Recorder, score_file, seconds, write_vcf
 from tests.commands import Broken, verdict
 
 MIN_RATIO = 5.0
 N_SHARDS = 4
+
+
+def snvs(vcf: Path) -> list[Variant]:
+    """The variants of a VCF that `write_vcf` wrote."""
+    rows = [line.split("\t") for line in vcf.read_text().removeprefix(HEADER).splitlines()]
+    return [Variant(contig, int(pos), ref, alt) for contig, pos, _, ref, alt, *_ in rows]
 
 
 def run_all(model: Model, batches: Sequence[np.ndarray]) -> None:
@@ -63,6 +73,7 @@ def measure(given: argparse.Namespace) -> float:
     models = {name: registry.load(name, given.device, given.threads) for name in names}
     size = ScoringOptions().batch_size
     times: dict[tuple[str, str], list[float]] = {}
+    scored: dict[str, Effects] = {}
     with tempfile.TemporaryDirectory() as folder, Reference.open(FASTA, "GRCh37") as reference:
         vcf = Path(folder, "in.vcf")
         write_vcf(vcf, reference, given.variants)
@@ -85,6 +96,7 @@ def measure(given: argparse.Namespace) -> float:
             scorer = Scorer(model, reference, job.options)
             work[name, "files"] = partial(score_file, vcf, job, scorer, N_SHARDS)
             work[name, "model alone"] = partial(run_all, model, batches)
+            scored[name] = scorer.score(snvs(vcf)).effects
         for turn in range(given.rounds):
             # Forwards and backwards in turn: the later ones find a warmer machine.
             for way in list(work)[:: -1 if turn % 2 else 1]:
@@ -104,7 +116,22 @@ def measure(given: argparse.Namespace) -> float:
             f"  {kind:<12}{given.ensemble} {rates[0]:,.0f} variants/s, {given.student}"
             f" {rates[1]:,.0f}: {ratios[kind]:.2f} times"
         )
+    print_kept(*(scored[name] for name in names), targets=models[given.student].info.targets)
     return ratios["files"]
+
+
+def print_kept(ensemble: Effects, student: Effects, *, targets: Sequence[str]) -> None:
+    """Agreement of effects and of epistemic SDs, target by target."""
+    for t, target in enumerate(targets):
+        effect, spread = (
+            [getattr(one, name)[:, t] for one in (ensemble, student)]
+            for name in ("effect", "epistemic")
+        )
+        print(
+            f"  {target:<8}effects: Pearson {np.corrcoef(*effect)[0, 1]:.3f}; epistemic SD:"
+            f" Spearman {spearmanr(*spread).statistic:.3f}, median student / ensemble"
+            f" {np.median(spread[1] / spread[0]):.3f}"
+        )
 
 
 if __name__ == "__main__":
