@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from service.errors import ServiceError
-from training import doubt_command, likelihood_command, pair_noise_command
+from training import doubt_command, learned_command, likelihood_command, pair_noise_command
 from training.ablation.command import ablation
 from training.campaign.command import campaign
 from training.campaign.command import recipes as list_recipes
@@ -53,6 +53,7 @@ app.command()(pair_noise_command.noise)
 app.command()(doubt_command.novelty)
 app.command()(doubt_command.background)
 app.command()(likelihood_command.likelihood)
+app.command()(learned_command.learned)
 app.add_typer(ablation, name="ablation")
 
 Runs = Annotated[Path, typer.Option(help="Folder of training runs: RUNS/RECIPE/SEED.")]
