@@ -71,6 +71,7 @@ ZOO = index(
         _levers("varsigma.motif", MotifCompact()),
         _levers("varsigma.motif_long", MotifCompact(), optim=LONGER),
         _levers("varsigma.evo_motif", MotifCompact(), EvoAug()),
+        _levers("varsigma.evo_motif_long", MotifCompact(), EvoAug(), LONGER),
         _levers("varsigma.wide", Compact(width=128)),
         # Its trunk stands for those of several members, whose seeds its heads have. It is as wide
         # as a fifth of the cost of four members allows; labels that have no noise, and copies that
