@@ -124,8 +124,7 @@ class Settings(BaseSettings):
         0.2,
         gt=0,
         lt=1,
-        description="share of a triage's calls of an effect that may be wrong, by the card's"
-        " calibration; of its calls of no effect likewise",
+        description="share of a triage's calls that may be wrong, by the card's calibration",
     )
     threshold: float = Field(
         0.1, ge=0, allow_inf_nan=False, description="smallest effect that matters, in log2 units"

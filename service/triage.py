@@ -1,8 +1,9 @@
 """Distributions of true effects -> tiers with an error rate for the whole list.
 
-Four things can be said of a variant: it likely lowers activity, likely raises it, no effect is
-expected, or one cannot tell. The first three are calls, and may be wrong; how often, over a list,
-is what the user sets. Nothing here says that an effect is harmful.
+Three things can be said of a variant: it likely lowers activity, likely raises it, or one cannot
+tell. The first two are calls, and may be wrong; how often, over a list, is what the user sets. That
+there is no effect is never called: on loci that a fit had not seen such calls did not keep their
+rate (docs/method.md). Its probability is reported. Nothing here says that an effect is harmful.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ class Tier(StrEnum):
 
     LOWERS = "likely_lowers"
     RAISES = "likely_raises"
-    NO_EFFECT = "no_effect_expected"
     UNKNOWN = "cannot_tell"
 
     @property
@@ -36,23 +36,22 @@ class Tier(StrEnum):
 _PLAIN_NAMES = {
     Tier.LOWERS: "likely lowers activity",
     Tier.RAISES: "likely raises activity",
-    Tier.NO_EFFECT: "no effect expected",
     Tier.UNKNOWN: "cannot tell",
 }
 
 
 TIERS = tuple(Tier)
-_LOWERS, _RAISES, _NO_EFFECT, _UNKNOWN = range(len(TIERS))
+_LOWERS, _RAISES, _UNKNOWN = range(len(TIERS))
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What a wrong call costs; the unit is that of calling an effect that is not there.
+    """What being wrong costs; the unit is that of calling an effect that is not there.
 
     Attributes:
       wrong_direction: of saying lowers where it raises, or the other way round.
       false_call: of saying either where the effect is negligible.
-      missed: of saying that there is none where there is one.
+      missed: of passing over a variant that has one.
     """
 
     wrong_direction: float = 2.0
@@ -70,7 +69,8 @@ class Triage:
       raises: (N,) that it is above threshold.
       negligible: (N,) that it is between.
       error: (N,) probability that the call is wrong; NaN where there is none.
-      loss: (N,) expected loss of the best call, made or not.
+      loss: (N,) expected loss of the call; without one, of the best that could be done: the
+        likelier call, or passing the variant over.
       rank: (N,) 1-based by rising expected loss of the calls made, then of the rest.
     """
 
@@ -91,14 +91,13 @@ def triage(
     Calls of an effect, of either direction, are made from the surest on and never against the odds,
     as many as keep the mean of their error probabilities, and so the expected share of wrong ones
     among them, at or below `error_rate`: the direct posterior approach to false discoveries (Newton
-    et al., Biostatistics 2004). Calls of no effect likewise, among themselves. It is as honest as
-    the distribution is.
+    et al., Biostatistics 2004). It is as honest as the distribution is.
 
     Args:
       true: distributions of the true effects, (N,), log2 units; NaN where there is none.
       error_rate: expected share of wrong calls, between 0 and 1.
       threshold: smallest effect that matters, log2 units, at least 0; at 0 nothing is negligible.
-      losses: of wrong calls.
+      losses: of wrong calls, and of none.
 
     Raises:
       ValidationError: the rate or the threshold is out of range.
@@ -115,36 +114,34 @@ def triage(
     negligible = np.clip(1 - lowers - raises, 0.0, 1.0)
     if threshold == 0:
         negligible = np.where(np.isnan(lowers), np.nan, 0.0)
-    wrong = np.stack([1 - lowers, 1 - raises, 1 - negligible])
-    expected = np.stack(
-        [
-            cost.wrong_direction * raises + cost.false_call * negligible,
-            cost.wrong_direction * lowers + cost.false_call * negligible,
-            cost.missed * (lowers + raises),
-        ]
-    )
     direction = np.where(lowers >= raises, _LOWERS, _RAISES)
-    rows = np.arange(len(lowers))
-    tier = np.full(len(lowers), _UNKNOWN)
-    tier[_within(wrong[_NO_EFFECT], error_rate)] = _NO_EFFECT
-    called = _within(wrong[direction, rows], error_rate)
+    wrong = 1 - np.maximum(lowers, raises)
+    called = surest_calls(wrong, error_rate)
+    tier = np.full(len(wrong), _UNKNOWN)
     tier[called] = direction[called]
     is_call = tier != _UNKNOWN
-    best = expected.min(axis=0)
-    loss = np.where(is_call, expected[np.minimum(tier, _NO_EFFECT), rows], best)
-    error = np.where(is_call, wrong[np.minimum(tier, _NO_EFFECT), rows], np.nan)
+    of_call = cost.wrong_direction * np.minimum(lowers, raises) + cost.false_call * negligible
+    of_best = np.minimum(of_call, cost.missed * (lowers + raises))
+    error, loss = np.where(is_call, wrong, np.nan), np.where(is_call, of_call, of_best)
     order = np.lexsort((np.nan_to_num(loss, nan=np.inf), ~is_call))
     rank = np.empty(len(order), np.intp)
     rank[order] = np.arange(1, len(order) + 1)
     return Triage(tier, lowers, raises, negligible, error, loss, rank)
 
 
-def _within(wrong: Floats, error_rate: float) -> NDArray[np.intp]:
-    """The most variants whose mean probability of a wrong call is at most the rate.
+def surest_calls(wrong: Floats, error_rate: float) -> NDArray[np.intp]:
+    """The most calls whose mean probability of being wrong is at most the rate.
 
     A call that is more likely wrong than right is none, however much the sure ones leave room. Of
-    variants that are equally sure, one written twice say, all are called or none: the order of the
-    input decides nothing.
+    calls that are equally sure, of one variant written twice say, all are made or none: the order
+    of the input decides nothing.
+
+    Args:
+      wrong: (N,) probability that each possible call is wrong; NaN where there can be none.
+      error_rate: expected share of wrong calls, between 0 and 1.
+
+    Returns:
+      (K,) indices into `wrong` of the calls to make, the surest first.
     """
     order = np.argsort(wrong, kind="stable")  # NaN last
     order = order[wrong[order] < 0.5]

@@ -100,12 +100,12 @@ def triage(
 ) -> None:
     """Rank the ALTs of a short VCF by how surely something can be said of them.
 
-    Each ALT gets a tier: likely lowers activity, likely raises activity, no effect expected, or
-    cannot tell. The error rate is a false-discovery rate over the whole list: of all calls of an
-    effect together, so many are expected to be wrong (the true effect is not beyond the threshold
-    in the direction that was called), as far as the model's calibration holds; of the calls of no
-    effect likewise. "Cannot tell" is no call: it is what is left. Only single-base changes on
-    calibrated targets are ever called. Research use only.
+    Each ALT gets a tier: likely lowers activity, likely raises activity, or cannot tell. The error
+    rate is a false-discovery rate over the whole list: of all calls together, so many are expected
+    to be wrong (the true effect is not beyond the threshold in the direction that was called), as
+    far as the model's calibration holds. "Cannot tell" is no call: it is what is left, and does not
+    mean that there is no effect, which is never called. Only single-base changes on calibrated
+    targets are ever called. Research use only.
     """
     settings = opt.read_settings(**context.params)
     genome = stated_reference(settings)

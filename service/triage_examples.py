@@ -63,7 +63,6 @@ RESPONSE: dict[str, Any] = {
         "K562": {
             "likely_lowers": 1,
             "likely_raises": 0,
-            "no_effect_expected": 0,
             "cannot_tell": 2,
         }
     },

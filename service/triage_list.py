@@ -5,7 +5,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import Any
 
 from service.triage import TIERS, Losses, Tier
@@ -21,9 +20,9 @@ class TriageOptions:
     Attributes:
       target: name of the one that decides tier and rank; None for the first calibrated one.
       compares: whether the other calibrated targets get their tiers too.
-      error_rate: expected share of wrong calls, of an effect and of none, between 0 and 1.
+      error_rate: expected share of wrong calls, between 0 and 1.
       threshold: smallest effect that matters, log2 units.
-      losses: of wrong calls.
+      losses: of wrong calls, and of none.
     """
 
     target: str | None = None
@@ -68,7 +67,8 @@ class Call:
       p_raises: that it is above threshold.
       p_negligible: that it is between.
       p_wrong: that the call is wrong; None where there is none.
-      expected_loss: of the best call, made or not, in `Losses` units.
+      expected_loss: of the call, in `Losses` units; without one, of the best that could be done,
+        be it to pass the variant over.
       no_call: why nothing can be called here at all, whatever the error rate; else None.
       numbers: the numbers of `service.fields.EFFECT_FIELDS` by name, log2 units.
       calibrated: whether measured effects stand behind the distribution of this very change.
@@ -190,11 +190,10 @@ class TriageList:
         """Inputs without a score, and so without a tier."""
         return sum(not row.calls for row in self.rows)
 
-    def said_wrong(self, target: str, *tiers: Tier) -> float | None:
-        """Mean probability that the calls of some tiers are wrong, None where there is none."""
+    def said_wrong(self, target: str) -> float | None:
+        """Mean probability that the calls on a target are wrong, None where there is none."""
         wrong = [row.calls[target].p_wrong for row in self.rows if row.calls]
-        called = [row.calls[target].tier in tiers for row in self.rows if row.calls]
-        values = [value for value in compress(wrong, called) if value is not None]
+        values = [value for value in wrong if value is not None]
         return sum(values) / len(values) if values else None
 
     def head(self) -> dict[str, Any]:

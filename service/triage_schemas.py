@@ -77,7 +77,11 @@ class TargetCall(TargetEffect):
         float | None, Field(description="Probability that the call is wrong; null without a call")
     ]
     expected_loss: Annotated[
-        float | None, Field(description=f"Of the best call, made or not; {_UNKNOWN}")
+        float | None,
+        Field(
+            description="Of the call; without one, of the best that could be done, be it to pass"
+            f" the variant over; {_UNKNOWN}"
+        ),
     ]
     no_call: Annotated[
         str | None, Field(description="Why nothing can be called here at any error rate; else null")
@@ -92,10 +96,7 @@ class TriagedItem(ItemOutcome):
 
     rank: Annotated[
         int | None,
-        Field(
-            description="1: the call, of an effect or of none, of the lowest expected loss; null"
-            " without a score"
-        ),
+        Field(description="1: the call of the lowest expected loss; null without a score"),
     ]
     tier: Annotated[
         Tier | None, Field(description="On the deciding target; null where there is no score")

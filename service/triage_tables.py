@@ -29,7 +29,7 @@ _NUMBERS = (*(one.name for one in EFFECT_FIELDS), "calibrated")
 _TOP = 20
 _LONGEST_ALLELE = 14
 _UNCALIBRATED = " *"
-_COLOURS = {Tier.LOWERS: "blue", Tier.RAISES: "red", Tier.NO_EFFECT: "green", Tier.UNKNOWN: "dim"}
+_COLOURS = {Tier.LOWERS: "blue", Tier.RAISES: "red", Tier.UNKNOWN: "dim"}
 
 _Cell: TypeAlias = str | int | float | bool | None
 
@@ -161,9 +161,9 @@ def _remarks(found: TriageList) -> Iterable[str]:
         f" log2; {found.target} decides the rank; research use only"
     )
     for target in found.targets:
-        share = found.said_wrong(target, Tier.LOWERS, Tier.RAISES)
+        share = found.said_wrong(target)
         if share is not None:
-            yield f"{target}: {share:.3f} of the calls of an effect are said to be wrong"
+            yield f"{target}: {share:.3f} of the calls are said to be wrong"
     for why in found.no_calls.values():
         yield f"warning: no calls: {why}"
     n_other = sum(

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { count, plain } from "./words.js";
 
-export const TIERS = ["likely_lowers", "likely_raises", "no_effect_expected", "cannot_tell"];
+export const TIERS = ["likely_lowers", "likely_raises", "cannot_tell"];
 const SECONDS = 600;
 
 /**
@@ -28,7 +28,7 @@ export async function triageRows(rows, scored, { model, target, signal }) {
     }
     for (const { row, call, rank } of order) calls[name][row] = { rank, call };
   }
-  const made = TIERS.slice(0, 3).reduce((sum, tier) => sum + answer.counts[answer.target][tier], 0);
+  const made = TIERS.filter((tier) => tier !== "cannot_tell").reduce((sum, tier) => sum + answer.counts[answer.target][tier], 0);
   const why = answer.no_calls[answer.target];
   const said =
     `On ${answer.target}: ${count(made)} calls of ${count(scored.length)} ALTs, at an error rate of ${plain(answer.error_rate, 2)} over this whole list` +

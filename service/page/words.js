@@ -6,7 +6,6 @@ const MINUS = "\u2212";
 export const MARKS = {
   likely_lowers: "\u25bc",
   likely_raises: "\u25b2",
-  no_effect_expected: "\u25a0",
   cannot_tell: "\u25cb",
 };
 

@@ -21,7 +21,7 @@ from service.report.words import short_name
 from service.triage import Tier
 from service.triage_list import Call, Row, TriageList
 
-MARKERS = {Tier.LOWERS: "v", Tier.RAISES: "^", Tier.NO_EFFECT: "s", Tier.UNKNOWN: "o"}
+MARKERS = {Tier.LOWERS: "v", Tier.RAISES: "^", Tier.UNKNOWN: "o"}
 DASHES = ("solid", "dashed", "dotted", "dashdot")
 """Of the thin lines, by target: a second way to tell targets apart, besides colour and order."""
 

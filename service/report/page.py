@@ -34,7 +34,7 @@ from service.report.letters import outlines
 from service.report.maps import Maps
 from service.saturation import ALTS
 from service.texts import fit
-from service.triage import TIERS, Tier
+from service.triage import TIERS
 from service.triage_list import TriageList
 
 _FOLDER = Path(__file__).parent
@@ -72,7 +72,7 @@ def number_tables(threshold: float, coverage: str) -> tuple[NumberTable, ...]:
     )
     decision: tuple[_Line, ...] = (
         (("p_wrong",), "probability that the call is wrong", plain),
-        (("expected_loss",), "expected loss of the best call", plain),
+        (("expected_loss",), "expected loss of the call, or of the best without one", plain),
     )
     effect: tuple[_Line, ...] = (
         (("effect",), "predicted", signed),
@@ -136,7 +136,6 @@ def rendered(found: TriageList, maps: Maps, card: Mapping[str, Any], *, source: 
             size=_SIZES,
             groups=number_tables(options.threshold, coverage),
             tiers=TIERS,
-            tier=Tier,
             coverage=coverage,
             level=LEVEL,
             card=card,

@@ -11,7 +11,6 @@ NOTHING = "\N{EN DASH}"
 MARKS = {
     Tier.LOWERS: "\N{BLACK DOWN-POINTING TRIANGLE}",
     Tier.RAISES: "\N{BLACK UP-POINTING TRIANGLE}",
-    Tier.NO_EFFECT: "\N{BLACK SQUARE}",
     Tier.UNKNOWN: "\N{WHITE CIRCLE}",
 }
 """Beside the name of a tier, and as the point of its effect in a plot."""

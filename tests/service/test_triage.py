@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from service.errors import ValidationError
 from service.mixture import Mixture
-from service.triage import TIERS, Losses, Tier, triage
+from service.triage import TIERS, Losses, Tier, surest_calls, triage
 
-LOWERS, RAISES, NO_EFFECT, UNKNOWN = range(4)
+LOWERS, RAISES, UNKNOWN = range(3)
 
 
 def made(seed, n=4000):
@@ -38,15 +38,56 @@ def test_the_share_of_wrong_calls_is_what_was_asked_for(rate, threshold):
     assert wrong / n == pytest.approx(said, abs=4 * np.sqrt(rate / n))
     if (found.error[down | up] < 0.45).all():
         assert said == pytest.approx(rate, abs=0.01), "what is allowed is used up"
-    quiet = found.tier == NO_EFFECT
+    # Also what is never called has the probability that is said.
+    for said, came_true in (
+        (found.lowers, true < -threshold),
+        (found.raises, true > threshold),
+        (found.negligible, np.abs(true) <= threshold),
+    ):
+        assert np.mean(came_true) == pytest.approx(said.mean(), abs=2 / np.sqrt(len(true)))
     if threshold == 0:
-        assert not quiet.any(), "no effect is exactly 0"
-    elif quiet.any():
-        assert found.error[quiet].mean() <= rate
-        missed = np.mean(np.abs(true[quiet]) > threshold)
-        assert missed == pytest.approx(
-            found.error[quiet].mean(), abs=4 * np.sqrt(rate / quiet.sum())
-        )
+        assert not found.negligible.any(), "no effect is exactly 0"
+
+
+_ANY = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), _ANY, _ANY, _ANY, _ANY), max_size=8),
+    st.floats(0, 1, exclude_min=True, exclude_max=True),
+    st.floats(0, 1e300),
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_no_input_whatever_gets_another_tier_than_the_three(rows, rate, threshold):
+    assert [tier.value for tier in TIERS] == ["likely_lowers", "likely_raises", "cannot_tell"]
+    weight, *rest = np.array(rows).reshape(-1, 5).T
+    # SDs are above 0, or NaN where nothing is known.
+    mixture = Mixture(weight, np.stack(rest[:2]), np.abs(np.stack(rest[2:])) + 1e-300)
+    found = triage(mixture, error_rate=rate, threshold=threshold)
+    assert set(found.tier.tolist()) <= {LOWERS, RAISES, UNKNOWN}
+    called = found.tier != UNKNOWN
+    likelier = np.where(found.tier == LOWERS, found.lowers, found.raises)[called]
+    assert (likelier > 0.5).all(), "never against the odds, and never of what is not known"
+    assert np.array_equal(found.error[called], 1 - likelier)
+    assert np.isnan(found.error[~called]).all()
+    assert sorted(found.rank) == list(range(1, len(rows) + 1))
+
+
+@given(st.lists(st.floats(0, 1) | st.just(np.nan), max_size=20), st.floats(0.01, 0.99))
+def test_the_surest_calls_are_as_many_as_the_rate_allows(wrong, rate):
+    wrong = np.array(wrong, float)
+    chosen = surest_calls(wrong, rate)
+    assert len(set(chosen.tolist())) == len(chosen)
+    made = wrong[chosen]
+    assert (made < 0.5).all()
+    left = np.delete(wrong, chosen)
+    left = left[left < 0.5]
+    if len(made):
+        assert made.mean() <= rate + 1e-12
+        assert (left > made.max()).all(), "the surest, and ties together"
+    if len(left):
+        more = np.concatenate([made, left[left == left.min()]])
+        assert more.mean() > rate - 1e-12, "what is allowed is used up"
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 0.4), st.floats(0, 0.5))
@@ -55,9 +96,10 @@ def test_mirroring_swaps_the_directions(seed, rate, threshold):
     mirrored = Mixture(mixture.weight, -mixture.mean, mixture.sd)
     one = triage(mixture, error_rate=rate, threshold=threshold)
     two = triage(mirrored, error_rate=rate, threshold=threshold)
-    swapped = np.array([RAISES, LOWERS, NO_EFFECT, UNKNOWN])[one.tier]
+    swapped = np.array([RAISES, LOWERS, UNKNOWN])[one.tier]
     assert np.array_equal(two.tier, swapped)
     assert np.array_equal(one.raises, two.lowers)
+    assert np.array_equal(one.error, two.error, equal_nan=True)
     np.testing.assert_allclose(one.lowers + one.raises + one.negligible, 1, atol=1e-9)
 
 
@@ -85,7 +127,8 @@ def test_sure_calls_make_no_room_for_calls_against_the_odds():
     weight = np.repeat([0.0, 0.08], [100, 20])
     found = triage(Mixture(weight, mean, np.full((2, 120), 0.02)), error_rate=0.15)
     assert (found.tier[:100] == RAISES).all()
-    assert (found.tier[100:] == NO_EFFECT).all()
+    assert (found.tier[100:] == UNKNOWN).all()
+    assert (found.negligible[100:] > 0.9).all()
 
 
 def test_of_what_has_no_distribution_nobody_can_tell_and_it_spoils_nothing():
@@ -116,16 +159,16 @@ def test_one_variant_written_twice_is_called_twice_or_not_at_all():
 
 
 def test_losses_by_hand():
-    # Surely up, surely nothing, and a coin.
+    # Surely up, surely nothing, and a coin. Of the last two, the one is passed over for nothing.
     mixture = Mixture.normal(np.array([1.0, 0.0, 0.0]), np.array([0.1, 0.01, 5.0]))
     found = triage(
         mixture, error_rate=0.1, losses=Losses(wrong_direction=5.0, false_call=2.0, missed=3.0)
     )
-    assert [TIERS[k] for k in found.tier] == [Tier.RAISES, Tier.NO_EFFECT, Tier.UNKNOWN]
+    assert [TIERS[k] for k in found.tier] == [Tier.RAISES, Tier.UNKNOWN, Tier.UNKNOWN]
     assert found.loss[:2] == pytest.approx([0, 0], abs=1e-6)
     up, small = found.raises[2], found.negligible[2]
     assert found.loss[2] == pytest.approx(min(5 * up + 2 * small, 3 * 2 * up))
-    assert found.rank[2] == 3
+    assert found.rank.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, np.nan])

@@ -11,6 +11,7 @@ from scipy.stats import norm
 from typer.testing import CliRunner
 
 from service.mixture import Mixture
+from service.triage import TIERS, Tier, triage
 from tests.toy_models import SumModel, write_model
 from tests.training.test_shape import TRUTH, simulated
 from tests.training.toy_cagi5 import write_cagi5
@@ -114,6 +115,9 @@ def test_the_event_that_a_rate_is_about_by_hand():
     assert of_none[:2] == ("10%, no effect beyond 0.3", 3)
     assert of_effect[3] == pytest.approx(norm.cdf(-0.7 / sd))
     assert of_none[3] == pytest.approx(2 * norm.cdf(-0.3 / sd))
+    # The service itself calls none of the last three, however sure it is.
+    tier = triage(true, error_rate=0.1, threshold=0.3).tier
+    assert [TIERS[k] for k in tier[5:]] == [Tier.UNKNOWN] * 3
     for row, share in ((of_effect, 2 / 5), (of_none, 1 / 3)):
         assert row[2] == pytest.approx(0, abs=1e-9)
         assert [row[4].value, row[4].low, row[4].high] == pytest.approx([share] * 3)

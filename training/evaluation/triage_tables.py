@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.special import ndtri
 
 from service.mixture import Floats
-from service.triage import TIERS, Tier, triage
+from service.triage import TIERS, Tier, surest_calls, triage
 from training.datasets.cagi5 import ELEMENTS
 from training.evaluation.metrics import LEVEL, Estimate, estimate
 from training.evaluation.report import Cell, Table, rows_of
@@ -39,7 +39,9 @@ NOTE = (
     f"{SIGNIFICANT:g} by the standard error, which is no proof of no effect; either is a wrong "
     "direction, significant or not, or no significance. Where none or all of the calls are of a "
     "kind, a bootstrap sees no doubt: the interval is then the exact binomial one (Clopper and "
-    "Pearson 1934), of as many trials as there are positions among the calls."
+    "Pearson 1934), of as many trials as there are positions among the calls. Calls of no effect "
+    "are made in their own table alone, by the rule of the others: to show why the service makes "
+    "none."
 )
 
 
@@ -80,8 +82,9 @@ def tiers_kept(judged: Judged, counts: Floats, threshold: float = BEYOND) -> Tab
     """The very event that an error rate is about, for calls of an effect and for calls of none.
 
     A call of an effect is wrong where it is not beyond the threshold in its direction, one of none
-    where it is beyond it in either. Measurements have noise: so beside the share of them that speak
-    against the calls stands what the distribution, widened by their errors, expects of it.
+    where it is beyond it in either. `service.triage` makes no calls of none: they are made here, by
+    its rule, to show why. Measurements have noise: so beside the share of them that speak against
+    the calls stands what the distribution, widened by their errors, expects of it.
 
     Args:
       judged: n measured effects.
@@ -94,17 +97,19 @@ def tiers_kept(judged: Judged, counts: Floats, threshold: float = BEYOND) -> Tab
     rows: list[list[Cell]] = []
     for rate in RATES:
         found = triage(judged.true, error_rate=rate, threshold=threshold)
-        lowers, raises, none = (
-            found.tier == TIERS.index(tier) for tier in (Tier.LOWERS, Tier.RAISES, Tier.NO_EFFECT)
-        )
+        lowers, raises = (found.tier == TIERS.index(tier) for tier in (Tier.LOWERS, Tier.RAISES))
+        none = np.zeros(len(value), bool)
+        none[surest_calls(1 - found.negligible, rate)] = True
         expected = np.select([lowers, raises], [1 - below, 1 - above], above + below)
         against = np.select(
             [lowers, raises], [value >= -threshold, value <= threshold], np.abs(value) > threshold
         )
-        for kind, called in (("an effect", lowers | raises), ("no effect", none)):
+        for kind, called, wrong in (
+            ("an effect", lowers | raises, found.error),
+            ("no effect", none, 1 - found.negligible),
+        ):
             said = [
-                float(part[called].mean()) if called.any() else None
-                for part in (found.error, expected)
+                float(part[called].mean()) if called.any() else None for part in (wrong, expected)
             ]
             share = _share(judged, against, called, counts)
             rows.append(
