@@ -51,12 +51,10 @@ class Losses:
     Attributes:
       wrong_direction: of saying lowers where it raises, or the other way round.
       false_call: of saying either where the effect is negligible.
-      missed: of passing over a variant that has one.
     """
 
     wrong_direction: float = 2.0
     false_call: float = 1.0
-    missed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +67,9 @@ class Triage:
       raises: (N,) that it is above threshold.
       negligible: (N,) that it is between.
       error: (N,) probability that the call is wrong; NaN where there is none.
-      loss: (N,) expected loss of the call; without one, of the best that could be done: the
-        likelier call, or passing the variant over.
-      rank: (N,) 1-based by rising expected loss of the calls made, then of the rest.
+      loss: (N,) expected loss of the call, or of the likelier one where none is made.
+      rank: (N,) 1-based by rising expected loss of the calls made, then of the rest: so what is
+        most surely negligible comes last.
     """
 
     tier: NDArray[np.intp]
@@ -97,7 +95,7 @@ def triage(
       true: distributions of the true effects, (N,), log2 units; NaN where there is none.
       error_rate: expected share of wrong calls, between 0 and 1.
       threshold: smallest effect that matters, log2 units, at least 0; at 0 nothing is negligible.
-      losses: of wrong calls, and of none.
+      losses: of wrong calls.
 
     Raises:
       ValidationError: the rate or the threshold is out of range.
@@ -120,9 +118,8 @@ def triage(
     tier = np.full(len(wrong), _UNKNOWN)
     tier[called] = direction[called]
     is_call = tier != _UNKNOWN
-    of_call = cost.wrong_direction * np.minimum(lowers, raises) + cost.false_call * negligible
-    of_best = np.minimum(of_call, cost.missed * (lowers + raises))
-    error, loss = np.where(is_call, wrong, np.nan), np.where(is_call, of_call, of_best)
+    error = np.where(is_call, wrong, np.nan)
+    loss = cost.wrong_direction * np.minimum(lowers, raises) + cost.false_call * negligible
     order = np.lexsort((np.nan_to_num(loss, nan=np.inf), ~is_call))
     rank = np.empty(len(order), np.intp)
     rank[order] = np.arange(1, len(order) + 1)

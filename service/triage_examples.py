@@ -4,7 +4,7 @@ from typing import Any
 
 from service.examples import SCORE_REQUESTS, SCORE_RESPONSE
 
-_LOSSES = {"wrong_direction": 2.0, "false_call": 1.0, "missed": 1.0}
+_LOSSES = {"wrong_direction": 2.0, "false_call": 1.0}
 _NO_CALL = "the calibration was fitted on single-base changes, and this is none"
 _NONE: dict[str, Any] = dict.fromkeys(
     ("p_lowers", "p_raises", "p_negligible", "p_wrong", "expected_loss")
@@ -120,7 +120,7 @@ RESPONSE: dict[str, Any] = {
                     "p_raises": 0.1736,
                     "p_negligible": 0.6119,
                     "p_wrong": None,
-                    "expected_loss": 0.3881,
+                    "expected_loss": 0.9591,
                     "no_call": None,
                     **_numbers(0),
                 }

@@ -22,7 +22,7 @@ class TriageOptions:
       compares: whether the other calibrated targets get their tiers too.
       error_rate: expected share of wrong calls, between 0 and 1.
       threshold: smallest effect that matters, log2 units.
-      losses: of wrong calls, and of none.
+      losses: of wrong calls.
     """
 
     target: str | None = None
@@ -67,8 +67,7 @@ class Call:
       p_raises: that it is above threshold.
       p_negligible: that it is between.
       p_wrong: that the call is wrong; None where there is none.
-      expected_loss: of the call, in `Losses` units; without one, of the best that could be done,
-        be it to pass the variant over.
+      expected_loss: of the call, or of the likelier one where none is made; in `Losses` units.
       no_call: why nothing can be called here at all, whatever the error rate; else None.
       numbers: the numbers of `service.fields.EFFECT_FIELDS` by name, log2 units.
       calibrated: whether measured effects stand behind the distribution of this very change.

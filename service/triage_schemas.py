@@ -78,10 +78,7 @@ class TargetCall(TargetEffect):
     ]
     expected_loss: Annotated[
         float | None,
-        Field(
-            description="Of the call; without one, of the best that could be done, be it to pass"
-            f" the variant over; {_UNKNOWN}"
-        ),
+        Field(description=f"Of the call, or of the likelier one where none is made; {_UNKNOWN}"),
     ]
     no_call: Annotated[
         str | None, Field(description="Why nothing can be called here at any error rate; else null")

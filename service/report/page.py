@@ -72,7 +72,7 @@ def number_tables(threshold: float, coverage: str) -> tuple[NumberTable, ...]:
     )
     decision: tuple[_Line, ...] = (
         (("p_wrong",), "probability that the call is wrong", plain),
-        (("expected_loss",), "expected loss of the call, or of the best without one", plain),
+        (("expected_loss",), "expected loss of the call, or of the likelier one", plain),
     )
     effect: tuple[_Line, ...] = (
         (("effect",), "predicted", signed),
