@@ -30,7 +30,7 @@ def learned(
     ] = CHALLENGE_LOG,
     reports: Annotated[Path, typer.Option(help="Folder of what is found.")] = REPORTS,
 ) -> None:
-    """How much better effects could be, learnt from measured effects of other loci."""
+    """Whether effects get better by simple fits to measured effects of other loci."""
     from training.ablation.table import write_reports  # noqa: PLC0415 (pandas, scipy)
     from training.evaluation.learned import learn  # noqa: PLC0415 (scikit-learn takes seconds)
 

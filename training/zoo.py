@@ -74,8 +74,8 @@ ZOO = index(
         _levers("varsigma.evo_motif_long", MotifCompact(), EvoAug(), LONGER),
         _levers("varsigma.wide", Compact(width=128)),
         # Its trunk stands for those of several members, whose seeds its heads have. It is as wide
-        # as a fifth of the cost of four members allows; labels that have no noise, and copies that
-        # never come twice, leave nothing for dropout to do.
+        # as a fifth of the cost of four members allows (`make bench-student`). Its labels have no
+        # noise, so it has no dropout.
         Recipe(
             STUDENT,
             Network(MotifCompact(width=72, dropout=0.0), StudentHeads()),

@@ -45,6 +45,11 @@ def test_the_share_of_wrong_calls_is_what_was_asked_for(rate, threshold):
         (found.negligible, np.abs(true) <= threshold),
     ):
         assert np.mean(came_true) == pytest.approx(said.mean(), abs=2 / np.sqrt(len(true)))
+    # Those that are most surely negligible too, chosen as a call would be.
+    small = surest_calls(1 - found.negligible, rate)
+    expected = (1 - found.negligible[small]).mean() if len(small) else 0.0
+    against = (np.abs(true[small]) > threshold).mean() if len(small) else 0.0
+    assert against == pytest.approx(expected, abs=4 * np.sqrt(rate / max(len(small), 1)))
     if threshold == 0:
         assert not found.negligible.any(), "no effect is exactly 0"
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import pearsonr, spearmanr
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -21,11 +22,11 @@ from service.sequence import UNKNOWN, reverse_complement
 from tests.toy_models import SumModel, write_model
 from tests.training.toy_cagi5 import write_cagi5
 from training import cli
-from training.datasets.cagi5 import ELEMENTS, head_of, locus_of, reference_path, variants_of
+from training.datasets.cagi5 import ELEMENTS, GROUPS, head_of, locus_of, reference_path, variants_of
 from training.datasets.sources import file_digest
 from training.evaluation import learned as module
 from training.evaluation.calibrate import OPTIONS
-from training.evaluation.challenge import load_release
+from training.evaluation.challenge import Run, load_challenge, load_release
 from training.evaluation.learned_features import Features, Kind, read_features
 from training.evaluation.learned_tables import (
     DIFFERENCES,
@@ -229,6 +230,20 @@ def test_elements_weigh_the_same_however_many_variants_they_have(few, monkeypatc
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_penalty_is_chosen_on_whole_loci(monkeypatch):
+    # Each locus has a level and a feature that tells it apart: of use for rows of the same locus
+    # alone. Leaving single rows out would keep it, leaving loci out shrinks it away.
+    monkeypatch.setattr(module, "PENALTIES", (1e-3, 1e6))
+    locus = np.repeat([f"locus {n}" for n in range(8)], 25)
+    rng = np.random.default_rng(0)
+    level = np.repeat(rng.permutation(np.linspace(-1, 1, 8)), 25)
+    x = (locus[:, None] == np.unique(locus)) + 0.01 * rng.normal(size=(200, 8))
+    fitted = module.fit_ridge(x, level + 0.1 * rng.normal(size=200), np.ones(200), locus)
+    assert fitted[-1].alpha_ == 1e6
+    by_row = RidgeCV(alphas=module.PENALTIES).fit(StandardScaler().fit_transform(x), level)
+    assert by_row.alpha_ == 1e-3
+
+
 # --- command -------------------------------------------------------------------------------------
 
 
@@ -298,6 +313,34 @@ def test_the_reports_are_written_as_they_were_said(looked):
             "over positions within these elements",
         ):
             assert words in notes
+
+
+@pytest.mark.parametrize("name", ["release", "challenge"])
+def test_reports_are_of_fits_on_the_release_set_without_the_locus(
+    looked, name, scorer, data_dir, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "LEARNERS", QUICK)
+    release = load_release(data_dir)
+    run = Run(model="toy", model_sha256="0" * 64, purpose="test")
+    with load_challenge(data_dir, run, log=tmp_path / "log") as labels:
+        table = release if name == "release" else labels
+        fits = module.fit_without_each(
+            read_features(scorer, release),
+            release["value"].to_numpy(),
+            release["element"].to_numpy(str),
+        )
+        element, value = table["element"].to_numpy(str), table["value"].to_numpy()
+        said = module.predict_left_out(fits, read_features(scorer, table), element)
+    values = report_in(looked[0], name).table(VALUES.format(name))
+    for part, statistic in HEADLINES:
+        correlation = {"spearman": spearmanr, "pearson": pearsonr}[str(statistic)]
+        for label, predicted in said.items():
+            by_element = []
+            for one in GROUPS[part]:
+                rows = (element == one) & np.isfinite(predicted)
+                by_element.append(correlation(predicted[rows], value[rows]).statistic)
+            cell = values.cell(label, f"{statistic}, {part}")
+            assert cell.value == pytest.approx(np.mean(by_element), abs=1e-5)
 
 
 def test_each_set_has_its_variants_and_a_mismatch_no_score(looked):

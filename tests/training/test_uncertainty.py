@@ -105,7 +105,7 @@ def test_calls_are_wrong_as_often_as_they_were_said_to_be(report):
 def test_the_event_that_a_rate_is_about_by_hand():
     true = Mixture.normal(np.repeat([-1.0, 1.0, 0.0], [3, 2, 3]), np.full(8, 0.01))
     # Against their calls are the third, the fifth and the last.
-    value = np.array([-1.0, -0.5, -0.2, 0.5, -1.0, -0.1, 0.2, 0.4])
+    value = np.array([-1.0, -0.5, -0.2, 0.5, -1.0, -0.1, 0.2, -0.4])
     judged = SimpleNamespace(
         true=true, measured=true.widened(0.5), evidence=SimpleNamespace(value=value)
     )
@@ -144,6 +144,7 @@ def test_calls_of_either_kind_are_wrong_as_often_as_they_were_said_to_be(fitted)
                 assert said <= rate
                 assert found.low - 0.05 < expected < found.high + 0.05
         assert n_calls == sorted(n_calls)
+        assert n_calls[0] < n_calls[-1] or not most
         assert n_calls[-1] >= most
 
 

@@ -1,4 +1,4 @@
-"""How much better effects could be if one learnt from measured effects of other loci.
+"""Whether simple fits to measured effects of other loci make effects better.
 
 `features -> fits on the CAGI5 release set, one locus left out -> what they say of that locus`.
 No shipped weight is fitted so: this tells what the model's effects lack that measured effects of
@@ -89,6 +89,7 @@ def fit_ridge(x: Floats, y: Floats, weight: Floats, locus: Names) -> Regressor:
     """Ridge regression on standardised features; its penalty errs least on loci left out in turn.
 
     Rows of one locus resemble each other, so leaving single rows out would choose too small a one.
+    The weights are of the fits alone: the error of a locus counts as it is, that of loud ones most.
     """
     folds = [*LeaveOneGroupOut().split(x, y, locus)]
     ridge = RidgeCV(alphas=[*PENALTIES], cv=folds, scoring="neg_mean_squared_error")
