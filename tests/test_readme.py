@@ -64,7 +64,11 @@ def test_commands_and_options_on_the_page_exist(program: str) -> None:
         command = COMMANDS[program].commands[name]
         while isinstance(command, typer.core.TyperGroup):
             command = command.commands[arguments.pop(0)]
-        known = {option for parameter in command.params for option in parameter.opts}
+        known = {
+            option
+            for parameter in command.params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        }
         used = {word for word in arguments if word.startswith("-") and word != "-"}
         assert used <= known, (name, used - known)
 

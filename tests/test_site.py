@@ -130,7 +130,11 @@ def test_commands_on_the_pages_exist_with_their_options():
     ]
     assert len(lines) > 5
     for program, name, *arguments in lines:
-        known = {option for one in COMMANDS[program][name].params for option in one.opts}
+        known = {
+            option
+            for one in COMMANDS[program][name].params
+            for option in (*one.opts, *one.secondary_opts)
+        }
         used = {word for word in arguments if word.startswith("-") and word != "-"}
         assert used <= known, (name, used - known)
 
