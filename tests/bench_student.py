@@ -78,6 +78,7 @@ def measure(given: argparse.Namespace) -> float:
         vcf = Path(folder, "in.vcf")
         write_vcf(vcf, reference, given.variants)
         work: dict[tuple[str, str], Callable[[], object]] = {}
+        cut: dict[str, np.ndarray] = {}
         for name, model in models.items():
             job = Job(
                 models=registry.models_dir,
@@ -91,19 +92,22 @@ def measure(given: argparse.Namespace) -> float:
             recorder = Recorder(model)
             # Warms up the session too.
             score_file(vcf, job, Scorer(recorder, reference, job.options), N_SHARDS)  # type: ignore[arg-type]
-            sequences = np.unique(np.concatenate(recorder.batches), axis=0)
-            batches = np.split(sequences, range(size, len(sequences), size))
+            cut[name] = np.unique(np.concatenate(recorder.batches), axis=0)
+            batches = np.split(cut[name], range(size, len(cut[name]), size))
             scorer = Scorer(model, reference, job.options)
             work[name, "files"] = partial(score_file, vcf, job, scorer, N_SHARDS)
             work[name, "model alone"] = partial(run_all, model, batches)
             scored[name] = scorer.score(snvs(vcf)).effects
+        if not np.array_equal(*cut.values()):
+            raise Broken("the two models do not see the same sequences")
         for turn in range(given.rounds):
             # Forwards and backwards in turn: the later ones find a warmer machine.
             for way in list(work)[:: -1 if turn % 2 else 1]:
                 times.setdefault(way, []).append(seconds(work[way]))
+    student = models[given.student]
     print(
-        f"{'/'.join(model.providers)}, {platform.machine()}, {os.cpu_count()} cores,"
-        f" {model.threads} threads, load {os.getloadavg()[0]:.1f}\n"
+        f"{'/'.join(student.providers)}, {platform.machine()}, {os.cpu_count()} cores,"
+        f" {student.threads} threads, load {os.getloadavg()[0]:.1f}\n"
         f"{given.variants:,} SNVs, both strands, batches of {size}; median of {given.rounds}"
         " alternating rounds"
     )
@@ -116,7 +120,7 @@ def measure(given: argparse.Namespace) -> float:
             f"  {kind:<12}{given.ensemble} {rates[0]:,.0f} variants/s, {given.student}"
             f" {rates[1]:,.0f}: {ratios[kind]:.2f} times"
         )
-    print_kept(*(scored[name] for name in names), targets=models[given.student].info.targets)
+    print_kept(*(scored[name] for name in names), targets=student.info.targets)
     return ratios["files"]
 
 
