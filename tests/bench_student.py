@@ -98,7 +98,7 @@ def measure(given: argparse.Namespace) -> float:
             work[name, "files"] = partial(score_file, vcf, job, scorer, N_SHARDS)
             work[name, "model alone"] = partial(run_all, model, batches)
             scored[name] = scorer.score(snvs(vcf)).effects
-        if not np.array_equal(*cut.values()):
+        if not np.array_equal(cut[given.ensemble], cut[given.student]):
             raise Broken("the two models do not see the same sequences")
         for turn in range(given.rounds):
             # Forwards and backwards in turn: the later ones find a warmer machine.
