@@ -26,7 +26,7 @@ BIN := $(DEV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow test-browser test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz check-jobs load-http overload-http bench-game bench-report bench-saturation bench-student fuzz-http data train evaluate calibrate validate docs wheel check-no-torch docker-lint docker-steps clean
+.PHONY: help demo serve test test-slow test-browser test-data lint format bench bench-plumbing bench-eager bench-workers bench-gpu check-genome check-resume fuzz check-jobs load-http overload-http bench-game bench-report bench-saturation bench-student bench-precision fuzz-http data train evaluate calibrate validate docs wheel check-no-torch docker-lint docker-steps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -115,6 +115,9 @@ bench-saturation: $(DEV_READY) ## a map of 1,000 positions in six passes beside 
 
 bench-student: $(DEV_READY) ## the student beside the ensemble that taught it
 	$(BIN)/python -m tests.bench_student
+
+bench-precision: $(DEV_READY) ## training in bfloat16 beside single precision
+	$(BIN)/python -m tests.bench_precision
 
 fuzz-http: $(DEV_READY) ## hostile requests to the whole service (BODIES=100000)
 	$(BIN)/python -m tests.fuzz_http --bodies $(BODIES)

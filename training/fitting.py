@@ -45,7 +45,7 @@ class _Module(lightning.LightningModule):
         recipe.architecture.initialise(self.network)
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        prediction = self.network(batch.codes)
+        prediction = self.network(batch.codes).in_single_precision()
         terms = self.recipe.loss.terms(prediction, batch) | prediction.aux_losses
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
@@ -119,6 +119,7 @@ def _fit(
         devices=1,
         max_epochs=until,
         gradient_clip_val=optim.clip,
+        precision=optim.precision,
         deterministic=True,
         callbacks=[
             averaging,

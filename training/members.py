@@ -139,7 +139,7 @@ def _taught_by(value: dict[str, Any]) -> TaughtBy:
 
 @torch.inference_mode()
 def predict_constructs(
-    network: NetworkModule, codes: NDArray[np.uint8], batch_size: int = 1024
+    network: NetworkModule, codes: NDArray[np.uint8], batch_size: int = 256
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Standardised predictions of one network in one orientation, in evaluation mode.
 
@@ -154,10 +154,8 @@ def predict_constructs(
     was_training = network.training
     network.eval()
     device = next(network.parameters()).device
-    parts = [
-        network(torch.from_numpy(codes[start : start + batch_size]).to(device))
-        for start in range(0, len(codes), batch_size)
-    ]
+    batches = torch.split(torch.from_numpy(codes), batch_size)
+    parts = [network(batch.to(device)).in_single_precision() for batch in batches]
     network.train(was_training)
     mu = np.concatenate([part.mu.cpu().numpy() for part in parts])
     variances = [part.log_var.cpu().numpy() for part in parts if part.log_var is not None]

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from training.architectures.network import Network
 from training.augment import Augment
@@ -52,6 +53,9 @@ class Optim:
       weight_decay: AdamW's.
       clip: largest global gradient norm.
       ema: decay per step of the averaged weights, the ones that are kept.
+      precision: of the passes through a network, in Lightning's words. `bf16-mixed` rounds what
+        layers hand on to 8 significant bits; weights, losses and gradients keep 24. It is slow on
+        processors without such arithmetic.
     """
 
     cycles: tuple[Cycle, ...] = (Cycle(9, 2e-3), Cycle(2, 1e-3, warmup=0.1))
@@ -59,6 +63,7 @@ class Optim:
     weight_decay: float = 0.05
     clip: float = 1.0
     ema: float = 0.995
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
     @property
     def epochs(self) -> int:
@@ -165,13 +170,17 @@ class Recipe:
     @property
     def fingerprint(self) -> str:
         """12 hex digits that change with any hyper-parameter, and only with one."""
+        optim = asdict(self.optim)
+        # What is newer than some recipes counts only where it is used: they keep theirs.
+        if self.optim.precision == "32-true":
+            del optim["precision"]
         document = [
             type(self.architecture.trunk).__name__,
             type(self.architecture.heads).__name__,
-            *([type(part).__name__, asdict(part)] for part in self.spec),
+            *([type(part).__name__, asdict(part)] for part in self.spec[:-1]),
+            [type(self.optim).__name__, optim],
             self.start.fingerprint if self.start else None,
         ]
-        # Only where there is one: recipes older than augmentation keep their fingerprints.
         if self.augment:
             document.append([type(self.augment).__name__, asdict(self.augment)])
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]

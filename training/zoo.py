@@ -8,7 +8,7 @@ what the study calls its seeds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from training.architectures.factorized import Factorized
@@ -43,6 +43,7 @@ MSE = Recipe("mse", PLAIN, seeds=TRIO)
 # Of the models to ship: longer than by default, so that changed sequences have time to teach.
 LONG = Optim(cycles=(Cycle(11, 2e-3), Cycle(3, 1e-3, warmup=0.1)))
 LONGER = Optim(cycles=(Cycle(22, 2e-3), Cycle(5, 1e-3, warmup=0.1)))
+HALF = replace(LONG, precision="bf16-mixed")
 STUDENT = "varsigma.student"
 
 
@@ -72,7 +73,8 @@ ZOO = index(
         _levers("varsigma.motif_long", MotifCompact(), optim=LONGER),
         _levers("varsigma.evo_motif", MotifCompact(), EvoAug()),
         _levers("varsigma.evo_motif_long", MotifCompact(), EvoAug(), LONGER),
-        _levers("varsigma.wide", Compact(width=128)),
+        _levers("varsigma.motif_half", MotifCompact(), optim=HALF),
+        _levers("varsigma.motif_wide", MotifCompact(width=128), optim=HALF),
         # Its trunk stands for those of several members, whose seeds its heads have. It is as wide
         # as a fifth of the cost of four members allows (`make bench-student`). Its labels have no
         # noise, so it has no dropout.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from training.callbacks import read_history
 from training.fitting import DivergedError, check_indices
 from training.losses.gating import AdaptiveNoiseGated
 from training.losses.pairs import HardPairs
-from training.losses.regression import MaskedMSE
+from training.losses.regression import MaskedMSE, MeanVariance
 from training.members import MemberError, load_member, load_members, predict_constructs
 from training.recipe import Cycle, Optim, Recipe, RecipeError
 from training.samplers import HardNegative, QuantileStratified
@@ -145,6 +146,34 @@ def test_the_network_learns_the_planted_signal_and_the_planted_noise(table, tmp_
     measured, noisy = ~np.isnan(validation.activity), ~np.isnan(validation.variance)
     assert np.corrcoef(mu[measured], validation.activity[measured])[0, 1] > 0.25
     assert np.corrcoef(log_var[noisy], np.log(validation.variance[noisy]))[0, 1] > 0.33
+
+
+class _Watching(MeanVariance):
+    """Notes what it is handed."""
+
+    seen: ClassVar[list[torch.Tensor]] = []
+
+    def terms(self, prediction, batch):
+        self.seen.append(prediction.mu.detach())
+        return super().terms(prediction, batch)
+
+
+def test_half_precision_is_of_the_passes_alone(table, trained, tmp_path):
+    codes = split(table)[1].codes
+    single, _ = predict_constructs(load_member(trained).network, codes)
+    recipe = dataclasses.replace(
+        SMALL, loss=_Watching(), optim=dataclasses.replace(SMALL.optim, precision="bf16-mixed")
+    )
+    members_module.ZOO["small"] = recipe
+    path = train_member(recipe, 1, table, tmp_path, progress=False)
+    assert all(mu.dtype == torch.float32 for mu in _Watching.seen)
+    assert all(torch.equal(mu, mu.bfloat16().float()) for mu in _Watching.seen)  # were rounded
+    mean = weights(path)["heads.mean.weight"]
+    assert mean.dtype == torch.float32
+    assert not torch.equal(mean, mean.bfloat16().float())
+    # The same seed, and so all but the same network.
+    half, _ = predict_constructs(load_member(path).network, codes)
+    assert np.corrcoef(half.ravel(), single.ravel())[0, 1] > 0.99
 
 
 def test_a_folder_of_another_run_is_refused(table, trained, tmp_path):

@@ -129,6 +129,7 @@ def test_repeats_are_refused():
     "change",
     [
         {"optim": Optim(ema=0.9)},
+        {"optim": Optim(precision="bf16-mixed")},
         {"architecture": Network(Compact(dropout=0.2), MeanVarianceHeads())},
         {"architecture": Network(Compact(), MeanVarianceHeads(mean="mlp"))},
         {"loss": MeanVariance(space="linear")},

@@ -34,6 +34,15 @@ class Prediction:
     embedding: Tensor
     aux_losses: dict[str, Tensor] = field(default_factory=dict)
 
+    def in_single_precision(self) -> Prediction:
+        """The same, whatever precision it was computed in: what losses are made of."""
+        return Prediction(
+            mu=self.mu.float(),
+            log_var=None if self.log_var is None else self.log_var.float(),
+            embedding=self.embedding.float(),
+            aux_losses={name: loss.float() for name, loss in self.aux_losses.items()},
+        )
+
 
 @dataclass(frozen=True)
 class Heads:

@@ -101,7 +101,8 @@ def distil_student(
     with quiet():
         lightning.seed_everything(seed, verbose=False)
         train, measured, _ = split(table)
-        teacher, optim = Teacher(members, assays), recipe.optim
+        optim = recipe.optim
+        teacher = Teacher(members, assays, is_rounded=optim.precision == "bf16-mixed")
         validation = teacher.lessons(measured)
         batches = TaughtBatches(
             teacher.lessons(train),

@@ -123,6 +123,16 @@ def test_labels_are_what_each_member_says_of_each_sequence(table, teachers, teac
     assert not np.isnan(lessons.activity).any()
 
 
+def test_rounded_answers_keep_the_differences_of_copies(table, teachers, teacher):
+    lessons = teacher.lessons(split(table)[1])
+    copies = Mutants(1).copies(lessons.codes, lessons.inserts, np.random.default_rng(0))
+    rounding = Teacher(load_members(teachers), teacher.assays, is_rounded=True)
+    exact, rounded = (
+        one.label(copies)[0] - one.label(lessons.codes)[0] for one in (teacher, rounding)
+    )
+    assert 0 < np.square(rounded - exact).mean() < 0.02 * np.square(exact).mean()
+
+
 def batches_of(table, teacher, seed=5):
     lessons = teacher.lessons(split(table)[0])
     return TaughtBatches(lessons, teacher, PUPIL.sampler, batch_size=32, seed=seed, epochs=2)
