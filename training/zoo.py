@@ -43,8 +43,11 @@ MSE = Recipe("mse", PLAIN, seeds=TRIO)
 # Of the models to ship: longer than by default, so that changed sequences have time to teach.
 LONG = Optim(cycles=(Cycle(11, 2e-3), Cycle(3, 1e-3, warmup=0.1)))
 LONGER = Optim(cycles=(Cycle(22, 2e-3), Cycle(5, 1e-3, warmup=0.1)))
-HALF = replace(LONG, precision="bf16-mixed")
 STUDENT = "varsigma.student"
+
+
+def _half(optim: Optim) -> Optim:
+    return replace(optim, precision="bf16-mixed")
 
 
 def _levers(name: str, trunk: Trunk, augment: Augment | None = None, optim: Optim = LONG) -> Recipe:
@@ -72,9 +75,8 @@ ZOO = index(
         _levers("varsigma.motif", MotifCompact()),
         _levers("varsigma.motif_long", MotifCompact(), optim=LONGER),
         _levers("varsigma.evo_motif", MotifCompact(), EvoAug()),
-        _levers("varsigma.evo_motif_long", MotifCompact(), EvoAug(), LONGER),
-        _levers("varsigma.motif_half", MotifCompact(), optim=HALF),
-        _levers("varsigma.motif_wide", MotifCompact(width=128), optim=HALF),
+        _levers("varsigma.motif_long_half", MotifCompact(), optim=_half(LONGER)),
+        _levers("varsigma.motif_wide", MotifCompact(width=128), optim=_half(LONG)),
         # Its trunk stands for those of several members, whose seeds its heads have. It is as wide
         # as a fifth of the cost of four members allows (`make bench-student`). Its labels have no
         # noise, so it has no dropout.
