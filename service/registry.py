@@ -158,11 +158,22 @@ class Registry:
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise _broken(name, f"card.json cannot be read ({error})") from error
+            raise broken(name, f"card.json cannot be read ({error})") from error
         missing = sorted(CARD_KEYS - card.keys()) if isinstance(card, dict) else sorted(CARD_KEYS)
         if missing:
-            raise _broken(name, f"card.json lacks {', '.join(missing)}")
+            raise broken(name, f"card.json lacks {', '.join(missing)}")
         return dict(card)
+
+    def checked_card(self, name: str) -> dict[str, Any]:
+        """Return a model's card, after a look whether its model.onnx is the one that it is of.
+
+        Raises:
+          ModelNotFoundError: no model of that name.
+          ModelContractError: as `card`; or model.onnx is missing or has another digest.
+        """
+        card = self.card(name)
+        self._content(name, card)
+        return card
 
     def load(
         self,
@@ -191,24 +202,29 @@ class Registry:
         card = self.card(name)
         if not with_entries:
             card |= dict.fromkeys((*ENTRIES, *ON_REQUEST))
-        try:
-            content = (self._folder(name) / "model.onnx").read_bytes()
-        except OSError as error:
-            raise _broken(name, f"model.onnx cannot be read ({error.strerror})") from error
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != card["model_sha256"]:
-            raise _broken(
-                name,
-                f"model.onnx has SHA-256 {digest}, its card says {card['model_sha256']}:"
-                " one of the files is damaged or of another version",
-            )
+        content = self._content(name, card)
         try:
             session = open_session(content, device, threads, gpu)
             info = _read_info(name, card, session)
             _check_tensors(info, session)
             return Model(info, card, session)
         except ModelContractError as error:
-            raise _broken(name, error.message) from error
+            raise broken(name, error.message) from error
+
+    def _content(self, name: str, card: Mapping[str, Any]) -> bytes:
+        """Read model.onnx, whose digest must be that of the card."""
+        try:
+            content = (self._folder(name) / "model.onnx").read_bytes()
+        except OSError as error:
+            raise broken(name, f"model.onnx cannot be read ({error.strerror})") from error
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != card["model_sha256"]:
+            raise broken(
+                name,
+                f"model.onnx has SHA-256 {digest}, its card says {card['model_sha256']}:"
+                " one of the files is damaged or of another version",
+            )
+        return content
 
     def _folder(self, name: str) -> Path:
         names = self.names()
@@ -226,7 +242,8 @@ def default_models_dir() -> Path:
     return bundled if bundled.is_dir() else Path(__file__).parents[1] / "models"
 
 
-def _broken(name: str, problem: str) -> ModelContractError:
+def broken(name: str, problem: str) -> ModelContractError:
+    """Return the error for a model that is not what it must be."""
     return ModelContractError(f"model {name}: {problem}", detail={"model": name})
 
 
