@@ -39,6 +39,8 @@ ENTRIES = ("calibration", "novelty", "background")
 ON_REQUEST = (LIKELIHOOD,)
 """Keys of what a card holds for those who ask: no part of a score, nor of what identifies one."""
 
+_REMEDY = "copy its folder again, or export it again with `varsigma-train export`"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
@@ -143,7 +145,9 @@ class Registry:
           ModelNotFoundError: there is no such folder.
         """
         if not self.models_dir.is_dir():
-            raise ModelNotFoundError(f"there is no folder of models at {self.models_dir}")
+            raise ModelNotFoundError(
+                f"there is no folder of models at {self.models_dir}; give another with --models DIR"
+            )
         files = (*self.models_dir.glob("*/model.onnx"), *self.models_dir.glob("*/card.json"))
         return sorted({file.parent.name for file in files})
 
@@ -243,8 +247,8 @@ def default_models_dir() -> Path:
 
 
 def broken(name: str, problem: str) -> ModelContractError:
-    """Return the error for a model that is not what it must be."""
-    return ModelContractError(f"model {name}: {problem}", detail={"model": name})
+    """Return the error for a model that is not what it must be, with what to do."""
+    return ModelContractError(f"model {name}: {problem}; {_REMEDY}", detail={"model": name})
 
 
 def _read_info(name: str, card: Mapping[str, Any], session: ort.InferenceSession) -> ModelInfo:
