@@ -21,13 +21,13 @@ from typer.main import get_command
 from service import __version__, ahead
 from service import options as opt
 from service.batch import merge_plan, plan_order, score_order, score_some
-from service.errors import ModelNotFoundError, ValidationError
+from service.errors import ModelContractError, ModelNotFoundError, ValidationError
 from service.job import IndexKind
 from service.markers import Marker
 from service.options import read_settings
 from service.orders import Order, check_file, followed, only_model, stated_reference
 from service.output import output_format
-from service.registry import Registry
+from service.registry import Registry, broken
 from service.saturate_command import saturate
 from service.schemas import ModelSummary
 from service.settings import Settings
@@ -166,15 +166,41 @@ def list_models(
     models: opt.Models = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """List the models with their targets and headline metric."""
+    """List the models with their targets and headline metric.
+
+    One that is damaged hides no other: it is named on standard error, and the exit code is 1.
+    """
     settings = read_settings(models=models)
     registry = Registry(settings.models)
-    summaries = [ModelSummary.from_card(registry.card(name)) for name in registry.names()]
-    if not summaries:
+    names = registry.names()
+    if not names:
         raise ModelNotFoundError(f"no models in {registry.models_dir}; give --models DIR")
+    summaries: list[ModelSummary] = []
+    problems: list[str] = []
+    for name in names:
+        try:
+            summaries.append(_model_summary(registry, name))
+        except ModelContractError as error:
+            problems.append(explained(error)[0])
     if as_json:
         typer.echo(json.dumps([summary.model_dump() for summary in summaries], indent=2))
-        return
+    elif summaries:
+        _show_models(summaries)
+    for problem in problems:
+        sys.stderr.write(f"error: {problem}\n")
+    if problems:
+        raise typer.Exit(EXIT_ERROR)
+
+
+def _model_summary(registry: Registry, name: str) -> ModelSummary:
+    card = registry.checked_card(name)
+    try:
+        return ModelSummary.from_card(card)
+    except ModelContractError as error:
+        raise broken(name, error.message) from error
+
+
+def _show_models(summaries: Sequence[ModelSummary]) -> None:
     table = Table("name", "targets", "window", "members", "calibrated", "headline", "summary")
     for summary in summaries:
         headline = summary.headline

@@ -23,6 +23,7 @@ from service.markers import Marker
 from service.plan import Plan
 from service.session import CUDA
 from service.shards import ShardWorker
+from service.texts import of_extra
 from service.workers import Losses, OnDone, spare_collector
 
 AUTO = "auto"
@@ -181,7 +182,7 @@ def _connected(address: str) -> Iterator[ModuleType]:
     # It would report usage to its makers over the internet.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not is_installed():
-        raise ValidationError("--ray needs the extra varsigma[ray]: pip install 'varsigma[ray]'")
+        raise ValidationError(f"--ray needs Ray; install it: {of_extra('ray')}")
     import ray  # noqa: PLC0415
 
     if ray.is_initialized():

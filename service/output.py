@@ -9,6 +9,7 @@ import pysam
 from service.errors import InputFileError, ValidationError
 from service.source import STANDARD, quiet_htslib
 
+_SHOWN = 40  # bytes of a line
 _TBI_END = 1 << 29  # https://samtools.github.io/hts-specs/tabix.pdf: 512 Mbp
 
 
@@ -98,17 +99,27 @@ def _obstacle(path: Path) -> str:
     seen: set[bytes] = set()
     contig, last = b"", 0
     with pysam.BGZFile(str(path), "rb", None) as lines:
-        for number, line in enumerate(lines, 1):
+        # No line numbers: they would be those of the output, whose header is longer.
+        for line in lines:
             fields = line.split(b"\t", 2)
             if line.startswith(b"#"):
                 continue
             if len(fields) < 3 or not fields[1].isdigit():
-                return f"line {number} is malformed; mend it in the input, or leave --index out"
+                shown = ascii(line[:_SHOWN].decode("utf-8", "replace"))
+                return (
+                    f"the line that begins {shown} is malformed; mend it in the input, or leave"
+                    " --index out"
+                )
             pos = int(fields[1])
+            here = f"{fields[0].decode('utf-8', 'replace')}:{pos}"
             if (fields[0] != contig and fields[0] in seen) or (fields[0] == contig and pos < last):
-                return f"line {number} is not in order; sort the input: bcftools sort"
+                before = f"{contig.decode('utf-8', 'replace')}:{last}"
+                return (
+                    f"the record at {here} is not in order, it comes after {before}; sort the"
+                    " input: bcftools sort"
+                )
             if pos > _TBI_END:
-                return f"line {number} lies beyond what a .tbi can hold; use --index csi"
+                return f"the record at {here} lies beyond what a .tbi can hold; use --index csi"
             contig, last = fields[0], pos
             seen.add(contig)
     return "htslib could not write the index; is the disk full?"

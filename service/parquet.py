@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from service.errors import ValidationError
 from service.fields import MISSING
 from service.tables import FIXED_COLUMNS, flag_columns, number_columns
+from service.texts import of_extra
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,9 +30,7 @@ def require_pyarrow() -> None:
     try:
         import pyarrow  # noqa: F401, PLC0415  (an extra)
     except ImportError:
-        raise ValidationError(
-            "Parquet needs pyarrow; install it: pip install 'varsigma[parquet]'"
-        ) from None
+        raise ValidationError(f"Parquet needs pyarrow; install it: {of_extra('parquet')}") from None
 
 
 def write_parquet(path: Path, shards: Iterable[bytes], provenance: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """VCF text -> header and records. Lines stay as they are; where INFO stands in them is noted."""
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ CONTIG_LINE = b"##contig="
 _N_FIXED = 8  # CHROM POS ID REF ALT QUAL FILTER INFO
 _OUR_HEADER = (f"##INFO=<ID={PREFIX}".encode(), b"##varsigma=")
 _BOM = b"\xef\xbb\xbf"
+# How UTF-16 begins: with a byte order mark, or with "#" where it has none.
+_UTF16 = (b"\xff\xfe", b"\xfe\xff", b"#\x00", b"\x00#")
 # A key of a header line and its value, which may be quoted and then hold commas.
 _ATTRIBUTE = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^,>]*)')
 _LENGTH = re.compile("[0-9]{1,18}")
@@ -168,6 +171,10 @@ def read_header(lines: Iterable[bytes], name: str) -> Header:
                 f"{name} begins with a UTF-8 byte order mark, which VCF does not allow; remove it:"
                 " tail -c +4"
             )
+        if n_lines == 1 and line.startswith(_UTF16):
+            raise DecodingError(
+                f"{name} is not a VCF but UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8"
+            )
         if not line.startswith(b"#"):
             break
         if line.startswith(_OUR_HEADER):
@@ -176,10 +183,23 @@ def read_header(lines: Iterable[bytes], name: str) -> Header:
             kept.append(line)
         if line.startswith(CONTIG_LINE):
             contigs.update(_declared_contig(line))
+    if n_lines and not _is_text(line):
+        raise DecodingError(
+            f"{name} is not a VCF: its line {n_lines} is not text in UTF-8; give a VCF, plain, gzip"
+            " or bgzip, or a BCF, not another file nor one that is packed twice"
+        )
     raise DecodingError(
         f"{name} is not a VCF, or is cut off: no #CHROM line among its first {n_lines} lines; put "
         "the header of the file that it came from above its records"
     )
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        # Not `bytes.decode`: what is looked at may be cut off inside a character.
+        return "\x00" not in codecs.getincrementaldecoder("utf-8")().decode(line)
+    except UnicodeDecodeError:
+        return False
 
 
 def _declared_contig(line: bytes) -> dict[str, int | None]:

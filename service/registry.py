@@ -39,6 +39,8 @@ ENTRIES = ("calibration", "novelty", "background")
 ON_REQUEST = (LIKELIHOOD,)
 """Keys of what a card holds for those who ask: no part of a score, nor of what identifies one."""
 
+_REMEDY = "copy its folder again, or export it again with `varsigma-train export`"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
@@ -143,7 +145,9 @@ class Registry:
           ModelNotFoundError: there is no such folder.
         """
         if not self.models_dir.is_dir():
-            raise ModelNotFoundError(f"there is no folder of models at {self.models_dir}")
+            raise ModelNotFoundError(
+                f"there is no folder of models at {self.models_dir}; give another with --models DIR"
+            )
         files = (*self.models_dir.glob("*/model.onnx"), *self.models_dir.glob("*/card.json"))
         return sorted({file.parent.name for file in files})
 
@@ -158,11 +162,22 @@ class Registry:
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise _broken(name, f"card.json cannot be read ({error})") from error
+            raise broken(name, f"card.json cannot be read ({error})") from error
         missing = sorted(CARD_KEYS - card.keys()) if isinstance(card, dict) else sorted(CARD_KEYS)
         if missing:
-            raise _broken(name, f"card.json lacks {', '.join(missing)}")
+            raise broken(name, f"card.json lacks {', '.join(missing)}")
         return dict(card)
+
+    def checked_card(self, name: str) -> dict[str, Any]:
+        """Return a model's card, after a look whether its model.onnx is the one that it is of.
+
+        Raises:
+          ModelNotFoundError: no model of that name.
+          ModelContractError: as `card`; or model.onnx is missing or has another digest.
+        """
+        card = self.card(name)
+        self._content(name, card)
+        return card
 
     def load(
         self,
@@ -191,24 +206,29 @@ class Registry:
         card = self.card(name)
         if not with_entries:
             card |= dict.fromkeys((*ENTRIES, *ON_REQUEST))
-        try:
-            content = (self._folder(name) / "model.onnx").read_bytes()
-        except OSError as error:
-            raise _broken(name, f"model.onnx cannot be read ({error.strerror})") from error
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != card["model_sha256"]:
-            raise _broken(
-                name,
-                f"model.onnx has SHA-256 {digest}, its card says {card['model_sha256']}:"
-                " one of the files is damaged or of another version",
-            )
+        content = self._content(name, card)
         try:
             session = open_session(content, device, threads, gpu)
             info = _read_info(name, card, session)
             _check_tensors(info, session)
             return Model(info, card, session)
         except ModelContractError as error:
-            raise _broken(name, error.message) from error
+            raise broken(name, error.message) from error
+
+    def _content(self, name: str, card: Mapping[str, Any]) -> bytes:
+        """Read model.onnx, whose digest must be that of the card."""
+        try:
+            content = (self._folder(name) / "model.onnx").read_bytes()
+        except OSError as error:
+            raise broken(name, f"model.onnx cannot be read ({error.strerror})") from error
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != card["model_sha256"]:
+            raise broken(
+                name,
+                f"model.onnx has SHA-256 {digest}, its card says {card['model_sha256']}:"
+                " one of the files is damaged or of another version",
+            )
+        return content
 
     def _folder(self, name: str) -> Path:
         names = self.names()
@@ -226,8 +246,9 @@ def default_models_dir() -> Path:
     return bundled if bundled.is_dir() else Path(__file__).parents[1] / "models"
 
 
-def _broken(name: str, problem: str) -> ModelContractError:
-    return ModelContractError(f"model {name}: {problem}", detail={"model": name})
+def broken(name: str, problem: str) -> ModelContractError:
+    """Return the error for a model that is not what it must be, with what to do."""
+    return ModelContractError(f"model {name}: {problem}; {_REMEDY}", detail={"model": name})
 
 
 def _read_info(name: str, card: Mapping[str, Any], session: ort.InferenceSession) -> ModelInfo:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, mo
 from pydantic.fields import FieldInfo
 
 from service.calibration import Calibration
-from service.errors import Status
+from service.errors import ModelContractError, Status
 from service.fields import EFFECT_FIELDS, NOVEL_AS_MEANING, NOVELTY_MEANING
 from service.novelty import Aspect
 from service.scoring import ScoringOptions
@@ -321,17 +321,21 @@ class ModelSummary(BaseModel):
         """Read a card; `headline`, if it is there, has `name` and `value`.
 
         Raises:
-          ModelContractError: its calibration is malformed.
+          ModelContractError: its calibration, or another of the entries that are read, is
+            malformed.
         """
-        targets = [target["name"] for target in card["targets"]]
-        calibration = Calibration.from_card(card["calibration"], targets)
-        return cls(
-            **{key: card[key] for key in ("name", "summary", "window", "members", "units")},
-            targets=targets,
-            calibrated=calibration is not None,
-            calibrated_targets=list(calibration.targets) if calibration else [],
-            headline=card.get("headline"),
-        )
+        try:
+            targets = [target["name"] for target in card["targets"]]
+            calibration = Calibration.from_card(card["calibration"], targets)
+            return cls(
+                **{key: card[key] for key in ("name", "summary", "window", "members", "units")},
+                targets=targets,
+                calibrated=calibration is not None,
+                calibrated_targets=list(calibration.targets) if calibration else [],
+                headline=card.get("headline"),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelContractError(f"card.json is malformed ({error})") from error
 
 
 class Limits(BaseModel):

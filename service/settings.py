@@ -39,12 +39,20 @@ def _split(value: object) -> object:
     return value
 
 
+def _not_nan(value: object) -> object:
+    # Before the bounds: NaN is within none, and they would say that it is too large or too small.
+    if isinstance(value, float | str) and str(value).strip().lower() in {"nan", "+nan", "-nan"}:
+        raise ValueError("NaN is no number")
+    return value
+
+
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) < len(values):
         raise ValueError("each may be given once only")
     return values
 
 
+Number = Annotated[float, BeforeValidator(_not_nan)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_different)]
 Shifts = Annotated[
     tuple[int, ...],
@@ -109,7 +117,7 @@ class Settings(BaseSettings):
         _SCORING.anchorings,
         description="what the windows of a change of length share: left, right, centre",
     )
-    coverage: float = Field(
+    coverage: Number = Field(
         _SCORING.coverage, gt=0, lt=1, description="probability inside the interval"
     )
     batch_size: int = Field(
@@ -117,16 +125,16 @@ class Settings(BaseSettings):
         ge=1,
         description="sequences per run of the model, in files and jobs; requests: --micro-batch",
     )
-    mismatch_share: float = Field(
+    mismatch_share: Number = Field(
         0.1, gt=0, le=1, description="share of REF mismatches that puts the assembly in doubt"
     )
-    error_rate: float = Field(
+    error_rate: Number = Field(
         0.2,
         gt=0,
         lt=1,
         description="share of a triage's calls that may be wrong, by the card's calibration",
     )
-    threshold: float = Field(
+    threshold: Number = Field(
         0.1, ge=0, allow_inf_nan=False, description="smallest effect that matters, in log2 units"
     )
     evidence: Path | None = Field(
@@ -148,7 +156,7 @@ class Settings(BaseSettings):
     organization_url: str = Field(
         "about:blank", pattern="^[A-Za-z][A-Za-z0-9+.-]*:", description="their URL"
     )
-    body_timeout: float = Field(
+    body_timeout: Number = Field(
         60,
         gt=0,
         description="seconds that a body may take to arrive, or a part of an answer to leave",
@@ -178,15 +186,15 @@ class Settings(BaseSettings):
         description="sequences of all requests in one run; default: 16 on the CPU, 64 where many"
         " requests wait; 256 on CUDA",
     )
-    timeout: float = Field(
+    timeout: Number = Field(
         30, gt=0, le=MAX_TIMEOUT, description="seconds until 504, unless a request says otherwise"
     )
-    drain_delay: float = Field(
+    drain_delay: Number = Field(
         2,
         ge=0,
         description="seconds from SIGTERM, when /health/ready says 503, to the end of service",
     )
-    drain_timeout: float = Field(
+    drain_timeout: Number = Field(
         30, ge=0, description="seconds that accepted requests have to finish after that"
     )
     jobs: Path | None = Field(
@@ -200,7 +208,7 @@ class Settings(BaseSettings):
         16, ge=1, description="unfinished jobs of one API key, or of all callers without keys"
     )
     job_workers: int = Field(1, ge=1, description="jobs that are scored at a time")
-    keep_jobs: float = Field(168, gt=0, description="hours that a finished job is kept")
+    keep_jobs: Number = Field(168, gt=0, description="hours that a finished job is kept")
     debug: bool = Field(False, description="show tracebacks; serve: log the messages of bugs")
 
     @classmethod

@@ -102,6 +102,8 @@ class Summary:
         tally = self.tally
         if self.gaps:
             yield f"incomplete: {'; '.join(self.gaps)}"
+        if not (tally.n_alts or tally.n_malformed or self.gaps):
+            yield "the input has no records: there was nothing to score"
         if tally.has_scored_nothing:
             status, count = tally.counts.most_common(1)[0]
             yield (

@@ -1,4 +1,4 @@
-"""Text from files, such as an ID or the name of a contig -> text that can be shown to a person."""
+"""Text for a person: what came from files made fit to be shown, and how an extra is installed."""
 
 import re
 
@@ -10,6 +10,15 @@ _UNFIT = re.compile(
     "\ufffe\uffff" + "".join(chr(plane + end) for plane in range(0x10000, 0x110000, 0x10000)
                              for end in (0xFFFE, 0xFFFF)) + "]"
 )  # fmt: skip
+
+
+def of_extra(name: str) -> str:
+    """Return the command that installs an extra of varsigma, which comes as its source.
+
+    >>> of_extra("report")
+    'pip install ".[report]" in a checkout of varsigma'
+    """
+    return f'pip install ".[{name}]" in a checkout of varsigma'
 
 
 def fit(text: str) -> str:

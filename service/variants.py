@@ -64,19 +64,20 @@ def allele_status(ref: str, alt: str) -> Status:
     """Say whether a pair of alleles has sequences to compare.
 
     Returns:
-      OK, or why not: NO_ALT (`.` or empty), STAR_ALT (`*`), SYMBOLIC_ALT (`<DEL>`, `<*>`,
-      `<NON_REF>`), BREAKEND_ALT (`N[chr2:5[`, single breakends `G.` and `.G`), NON_ACGTN.
+      OK, or why not: NO_ALT (`.`), STAR_ALT (`*`), SYMBOLIC_ALT (`<DEL>`, `<*>`, `<NON_REF>`),
+      BREAKEND_ALT (`N[chr2:5[`, single breakends `G.` and `.G`), NON_ACGTN (also an empty allele,
+      such as what follows the comma of `A,`).
 
     >>> allele_status("A", "<DEL>")
     <Status.SYMBOLIC_ALT: 'symbolic_alt'>
     """
     if _BASES.fullmatch(alt):
         return Status.OK if _BASES.fullmatch(ref) else Status.NON_ACGTN
-    if alt in {"", "."}:
+    if alt == ".":
         return Status.NO_ALT
     if alt == "*":
         return Status.STAR_ALT
-    if "[" in alt or "]" in alt or alt[0] == "." or alt[-1] == ".":
+    if "[" in alt or "]" in alt or alt.startswith(".") or alt.endswith("."):
         return Status.BREAKEND_ALT
     if "<" in alt:
         return Status.SYMBOLIC_ALT

@@ -145,7 +145,7 @@ def main() -> None:
     given = parser.parse_args()
     with verdict():
         if not is_installed() and not given.local_only:
-            raise Broken("Ray is not installed: pip install 'varsigma[ray]', or give --local-only")
+            raise Broken("Ray is not installed: pip install '.[ray]', or give --local-only")
         measure(given)
 
 

@@ -1,6 +1,7 @@
 """What is shipped: metadata, pins, the files of a wheel."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -32,6 +33,12 @@ def pins() -> dict[str, str]:
 def test_every_dependency_is_pinned_within_its_range(pins: dict[str, str]) -> None:
     for requirement in requirements(*PROJECT["optional-dependencies"]):
         assert pins[requirement.name] in requirement.specifier, requirement
+
+
+def test_messages_name_extras_that_there_are() -> None:
+    sources = (path.read_text() for path in (ROOT / "service").rglob("*.py"))
+    named = {name for text in sources for name in re.findall(r"of_extra\('(\w+)'\)", text)}
+    assert named == {"parquet", "ray", "report"} <= PROJECT["optional-dependencies"].keys()
 
 
 def test_torch_is_pinned_without_a_local_version(pins: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 from service.errors import ValidationError
+from service.texts import of_extra
 
 _NEEDED = ("jinja2", "matplotlib")
 
@@ -16,6 +17,5 @@ def require_libraries() -> None:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ValidationError(
-            f"a report needs {' and '.join(missing)}; install what is missing:"
-            ' pip install "varsigma[report]"'
+            f"a report needs {' and '.join(missing)}; install what is missing: {of_extra('report')}"
         )

@@ -362,6 +362,38 @@ def test_models_are_listed_for_people_and_programs(capsys, tmp_path):
     assert (plain["window"], plain["members"], plain["targets"]) == (30, 1, ["K562", "HepG2"])
 
 
+@pytest.mark.parametrize(
+    ("name", "damage", "problem"),
+    [
+        ("card.json", b"{", "card.json cannot be read"),
+        ("model.onnx", None, "model.onnx cannot be read"),
+        ("model.onnx", b"cut off", "model.onnx has SHA-256"),
+    ],
+)
+def test_a_damaged_model_hides_no_other(capsys, tmp_path, name, damage, problem):
+    for model in ("a", "b", "c"):
+        write_model(tmp_path, name=model)
+    if damage is None:
+        (tmp_path / "b" / name).unlink()
+    else:
+        (tmp_path / "b" / name).write_bytes(damage)
+    assert run(["models", "--models", str(tmp_path), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert [model["name"] for model in json.loads(out)] == ["a", "c"]
+    assert_one_line(err, "error: model b: ", problem)
+
+
+def test_a_card_with_an_entry_that_cannot_be_shown_is_told(capsys, tmp_path):
+    write_model(tmp_path, name="a", card={"targets": [7]})
+    write_model(tmp_path, name="b", card={"members": "many"})
+    write_model(tmp_path, name="c", card={"calibration": {"version": 0}})
+    assert run(["models", "--models", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert out == "", "no table without rows"
+    for line, name in zip(err.splitlines(), "abc", strict=True):
+        assert line.startswith(f"error: model {name}: ca")
+
+
 def test_no_models_is_an_error(capsys, tmp_path):
     fails(capsys, ["models", "--models", tmp_path], "no models", "--models DIR")
     fails(capsys, ["models", "--models", tmp_path / "no"], "no folder of models")

@@ -330,5 +330,5 @@ def test_an_address_without_a_cluster_is_refused_at_once(tmp_path, planned, addr
 
 def test_without_the_extra_the_error_names_it(tmp_path, planned, monkeypatch):
     monkeypatch.setattr(cluster, "is_installed", lambda: False)
-    with pytest.raises(ValidationError, match=r"varsigma\[ray\]"):
+    with pytest.raises(ValidationError, match=r'pip install "\.\[ray\]"'):
         execute_on_ray(tmp_path, planned, [0], address="auto", workers=None, on_done=print)

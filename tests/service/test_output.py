@@ -100,11 +100,14 @@ def test_an_index_replaces_an_older_one(tmp_path):
 @pytest.mark.parametrize(
     ("places", "problem"),
     [
-        ([("1", 900), ("1", 7)], "line 6 is not in order; sort the input: bcftools sort"),
-        ([("1", 7), ("2", 7), ("1", 8)], "line 7 is not in order"),
+        (
+            [("1", 900), ("1", 7)],
+            "record at 1:7 is not in order, it comes after 1:900; sort the input: bcftools sort",
+        ),
+        ([("1", 7), ("2", 9), ("1", 8)], "record at 1:8 is not in order, it comes after 2:9;"),
         (
             [("1", 7), ("1", 600_000_000)],
-            "line 6 lies beyond what a .tbi can hold; use --index csi",
+            "the record at 1:600000000 lies beyond what a .tbi can hold; use --index csi",
         ),
     ],
 )
@@ -127,5 +130,5 @@ def test_a_malformed_line_keeps_a_file_from_being_indexed(tmp_path):
     path = tmp_path / "out.vcf.gz"
     with pysam.BGZFile(str(path), "wb") as file:
         file.write(TOP + b"1\t7\t.\tA\tC\t.\t.\t.\nbad\n")
-    with pytest.raises(InputFileError, match="line 6 is malformed"):
+    with pytest.raises(InputFileError, match="line that begins 'bad' is malformed"):
         index(path, "tbi")

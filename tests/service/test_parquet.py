@@ -125,7 +125,7 @@ def test_the_same_shards_give_the_same_bytes(tmp_path, path, shards):
 def test_without_pyarrow_the_extra_is_named(monkeypatch):
     require_pyarrow()
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ValidationError, match=r"varsigma\[parquet\]"):
+    with pytest.raises(ValidationError, match=r'pip install "\.\[parquet\]"'):
         require_pyarrow()
 
 

@@ -101,7 +101,9 @@ class TestGoodModel:
 
 class TestMissing:
     def test_folder_of_models(self, tmp_path):
-        with pytest.raises(ModelNotFoundError, match=r"no folder of models at .*nowhere"):
+        with pytest.raises(
+            ModelNotFoundError, match=r"no folder of models at .*nowhere; give .* --models"
+        ):
             Registry(tmp_path / "nowhere").names()
 
     @pytest.mark.parametrize("name", ["dh7", "", "../sum", "sum/", "/etc"])
@@ -127,6 +129,9 @@ def fails(models_dir, message):
         Registry(models_dir).load("sum", threads=1)
     assert caught.value.message.startswith("model sum: ")
     assert "\n" not in caught.value.message
+    assert caught.value.message.endswith(
+        "copy its folder again, or export it again with `varsigma-train export`"
+    ), "what to do"
     assert caught.value.detail == {"model": "sum"}
 
 

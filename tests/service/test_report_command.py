@@ -93,10 +93,7 @@ def test_a_missing_library_names_the_extra(place, tmp_path, monkeypatch, capsys)
     monkeypatch.setattr("service.report.libraries.find_spec", find_spec)
     assert triage(place, tmp_path / "out.tsv", "--report", tmp_path / "page.html") == 1
     error = capsys.readouterr().err
-    assert (
-        'a report needs matplotlib; install what is missing: pip install "varsigma[report]"'
-        in error
-    )
+    assert 'a report needs matplotlib; install what is missing: pip install ".[report]"' in error
     assert not list(tmp_path.iterdir())
 
 

@@ -275,7 +275,7 @@ class TestPairs:
         pairs = [("ACGT", "ACGA"), ("A" * 21, "A"), ("A", ""), ("A", "X"), ("ACGT", "ACGT")]
         scores = Scorer(toy_model).score_pairs(pairs)
         assert scores.status == [
-            Status.OK, Status.ALLELE_TOO_LONG, Status.NO_ALT, Status.NON_ACGTN, Status.OK,
+            Status.OK, Status.ALLELE_TOO_LONG, Status.NON_ACGTN, Status.NON_ACGTN, Status.OK,
         ]  # fmt: skip
         assert scores.effects.effect[4].tolist() == [0, 0]
 

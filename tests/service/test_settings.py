@@ -70,6 +70,19 @@ def test_a_bad_value_names_the_option_and_the_variable(monkeypatch, name, value)
         load_settings()
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, field in Settings.model_fields.items() if field.annotation is float]
+)
+@pytest.mark.parametrize("value", ["nan", "-NaN", float("nan")])
+def test_nan_is_refused_as_what_it_is(name, value):
+    with pytest.raises(ValidationError, match=r"^--[a-z-]+: .*NaN is no number, got "):
+        load_settings(**{name: value})
+
+
+def test_a_name_may_be_nan():
+    assert load_settings(organization="nan").organization == "nan"
+
+
 @pytest.mark.parametrize("link", ["tcp://10.0.0.1:8000", "tcp://[fd00::1]:8000"])
 def test_what_kubernetes_calls_the_port_of_a_service_is_no_port(monkeypatch, link):
     monkeypatch.setenv("VARSIGMA_PORT", link)

@@ -74,6 +74,13 @@ def test_nothing_scored_says_why():
     assert "nothing was scored" not in warnings({Status.OK: 1})
 
 
+def test_an_input_without_records_is_no_silent_success():
+    assert warnings({}) == "the input has no records: there was nothing to score"
+    for changes in ({"n_malformed": 1}, {"gaps": ["shard 0"]}):
+        assert "no records" not in warnings({}, **changes)
+    assert "no records" not in warnings({Status.NO_ALT: 1})
+
+
 def test_ref_mismatches_beyond_the_share_put_the_assembly_in_doubt():
     assert "wrong assembly?" in warnings({Status.OK: 9, Status.REF_MISMATCH: 1})
     assert "wrong assembly?" not in warnings({Status.OK: 91, Status.REF_MISMATCH: 9})

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Status
+from service.records import parse_line
 from service.variants import Edit, Variant, allele_status, trim
 
 alleles = st.text("ACGTNacgtn", min_size=1, max_size=8)
@@ -16,7 +17,8 @@ alleles = st.text("ACGTNacgtn", min_size=1, max_size=8)
         ("A", "C", Status.OK),
         ("acgtn", "N", Status.OK),
         ("A", "A", Status.OK),
-        ("A", "", Status.NO_ALT),
+        ("A", "", Status.NON_ACGTN),
+        ("", "", Status.NON_ACGTN),
         ("A", ".", Status.NO_ALT),
         ("A", "*", Status.STAR_ALT),
         ("A", "<DEL>", Status.SYMBOLIC_ALT),
@@ -39,6 +41,13 @@ alleles = st.text("ACGTNacgtn", min_size=1, max_size=8)
 )
 def test_allele_status(ref, alt, status):
     assert allele_status(ref, alt) is status
+
+
+def test_the_empty_part_of_an_alt_is_a_malformed_allele():
+    record = parse_line(b"1\t7\t.\tA\tC,,G,\t.\t.\t.\n", 3)
+    ok, bad = Status.OK, Status.NON_ACGTN
+    assert [allele_status(one.ref, one.alt) for one in record.variants] == [ok, bad, ok, bad]
+    assert "empty" in bad.reason
 
 
 def test_coordinates_are_1_based_outside_and_half_open_inside():

@@ -359,6 +359,37 @@ def test_no_column_line_is_no_vcf(lines) -> None:
         read(*lines)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named_with_a_remedy(encoding) -> None:
+    text = "##fileformat=VCFv4.3\n#CHROM\tPOS\n".encode(encoding)
+    with pytest.raises(DecodingError, match=r"UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8"):
+        read(*text.splitlines(keepends=True))
+
+
+@pytest.mark.parametrize(
+    ("lines", "number"),
+    [
+        ((b"\x89PNG\r\n", b"\x1a\n"), 1),
+        ((b"\x1f\x8b\x08\x00",), 1),
+        ((b"##fileformat=VCFv4.3\n", b"1\t\x00\n"), 2),
+        ((b"##fileformat=VCFv4.3\n", b"##\x00"), 2),
+    ],
+)
+def test_what_is_no_text_is_not_said_to_lack_a_line(lines, number) -> None:
+    with pytest.raises(DecodingError, match=rf"not a VCF: its line {number} is not text in UTF-8"):
+        read(*lines)
+
+
+def test_a_header_of_another_encoding_is_taken_as_it_is() -> None:
+    line = "##source=Universität\n".encode("latin-1")
+    assert read(line, COLUMNS).lines == (line,)
+
+
+def test_text_that_is_cut_off_inside_a_character_is_text() -> None:
+    with pytest.raises(DecodingError, match="no #CHROM"):
+        read("ä".encode()[:1])
+
+
 def test_bcf_is_refused_with_a_remedy() -> None:
     with pytest.raises(DecodingError, match="bcftools view"):
         read(b"BCF\x02\x02\x00...")

@@ -297,7 +297,7 @@ class TestPairs:
         [
             ("A" * 9, "A" * 8, Status.ALLELE_TOO_LONG),
             ("A", "C" * 9, Status.ALLELE_TOO_LONG),
-            ("A", "", Status.NO_ALT),
+            ("A", "", Status.NON_ACGTN),
             ("", "A", Status.NON_ACGTN),
             ("A", "AXC", Status.NON_ACGTN),
             ("A", "<DEL>", Status.SYMBOLIC_ALT),
