@@ -5,7 +5,7 @@ with Client("http://localhost:8000") as client:
     answer = client.score([Variant("chr17", 31150, "G", "A")], model="dh7")
     print(answer.results[0].targets)
 ```
-Needs the extra `varsigma[client]`. Answers are the models of `service.schemas`; whatever goes wrong
+Needs the extra `client`. Answers are the models of `service.schemas`; whatever goes wrong
 is a `CallError`, see `service.remote.problems`. What is busy (429, 503) or not there is asked again
 after the time that it says: all that a client asks may be asked twice.
 """

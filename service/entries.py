@@ -70,9 +70,13 @@ def read_entry(kind: type[_Kind], key: str, value: object) -> _Kind:
     try:
         return kind.model_validate(value)
     except pydantic.ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join((key, *map(str, problem["loc"])))
-        raise ModelContractError(f"{where}: {problem['msg']}") from error
+        raise ModelContractError(problem_of(error, key)) from error
+
+
+def problem_of(error: pydantic.ValidationError, *keys: str) -> str:
+    """Return the first problem in one line: where it is, below these keys, and what it is."""
+    problem = error.errors(include_url=False)[0]
+    return f"{'.'.join((*keys, *map(str, problem['loc'])))}: {problem['msg']}"
 
 
 def digest_of(value: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The formats of an output, and the index of one."""
 
+import gzip
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -98,12 +99,20 @@ def _obstacle(path: Path) -> str:
     """What in a VCF keeps it from being indexed; read only after indexing failed."""
     seen: set[bytes] = set()
     contig, last = b"", 0
-    with pysam.BGZFile(str(path), "rb", None) as lines:
+    # Not BGZFile, which ends at an empty line.
+    with gzip.open(path) as lines:
         # No line numbers: they would be those of the output, whose header is longer.
-        for line in lines:
+        for whole in lines:
+            line = whole.rstrip(b"\r\n")
             fields = line.split(b"\t", 2)
             if line.startswith(b"#"):
                 continue
+            if not line:
+                after = f"the record at {contig.decode('utf-8', 'replace')}:{last}"
+                return (
+                    f"there is an empty line after {after if contig else 'the header'}; take it out"
+                    " of the input, or leave --index out"
+                )
             if len(fields) < 3 or not fields[1].isdigit():
                 shown = ascii(line[:_SHOWN].decode("utf-8", "replace"))
                 return (

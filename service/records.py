@@ -17,8 +17,16 @@ CONTIG_LINE = b"##contig="
 _N_FIXED = 8  # CHROM POS ID REF ALT QUAL FILTER INFO
 _OUR_HEADER = (f"##INFO=<ID={PREFIX}".encode(), b"##varsigma=")
 _BOM = b"\xef\xbb\xbf"
-# How UTF-16 begins: with a byte order mark, or with "#" where it has none.
-_UTF16 = (b"\xff\xfe", b"\xfe\xff", b"#\x00", b"\x00#")
+# How other encodings of Unicode begin: with a byte order mark, or with "#" where they have none.
+_UNICODE = {
+    b"\xff\xfe\x00\x00": "UTF-32",  # before UTF-16, which begins alike
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"#\x00": "UTF-16LE",
+    b"\x00#": "UTF-16BE",
+}
+# What no text holds, in ASCII and in the ISO 8859 family.
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 # A key of a header line and its value, which may be quoted and then hold commas.
 _ATTRIBUTE = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^,>]*)')
 _LENGTH = re.compile("[0-9]{1,18}")
@@ -171,9 +179,10 @@ def read_header(lines: Iterable[bytes], name: str) -> Header:
                 f"{name} begins with a UTF-8 byte order mark, which VCF does not allow; remove it:"
                 " tail -c +4"
             )
-        if n_lines == 1 and line.startswith(_UTF16):
+        if n_lines == 1 and (encoding := _other_unicode(line)):
             raise DecodingError(
-                f"{name} is not a VCF but UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8"
+                f"{name} is not a VCF but text in {encoding}; convert it: "
+                f"iconv -f {encoding} -t UTF-8"
             )
         if not line.startswith(b"#"):
             break
@@ -185,7 +194,7 @@ def read_header(lines: Iterable[bytes], name: str) -> Header:
             contigs.update(_declared_contig(line))
     if n_lines and not _is_text(line):
         raise DecodingError(
-            f"{name} is not a VCF: its line {n_lines} is not text in UTF-8; give a VCF, plain, gzip"
+            f"{name} is not a VCF: its line {n_lines} is not text; give a VCF, plain, gzip"
             " or bgzip, or a BCF, not another file nor one that is packed twice"
         )
     raise DecodingError(
@@ -194,12 +203,17 @@ def read_header(lines: Iterable[bytes], name: str) -> Header:
     )
 
 
+def _other_unicode(line: bytes) -> str | None:
+    """The encoding in which a first line is told to be, where that is not UTF-8."""
+    return next((name for start, name in _UNICODE.items() if line.startswith(start)), None)
+
+
 def _is_text(line: bytes) -> bool:
     try:
         # Not `bytes.decode`: what is looked at may be cut off inside a character.
         return "\x00" not in codecs.getincrementaldecoder("utf-8")().decode(line)
     except UnicodeDecodeError:
-        return False
+        return not _CONTROL.search(line)
 
 
 def _declared_contig(line: bytes) -> dict[str, int | None]:

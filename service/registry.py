@@ -39,7 +39,10 @@ ENTRIES = ("calibration", "novelty", "background")
 ON_REQUEST = (LIKELIHOOD,)
 """Keys of what a card holds for those who ask: no part of a score, nor of what identifies one."""
 
-_REMEDY = "copy its folder again, or export it again with `varsigma-train export`"
+_REMEDY = (
+    "if its files are damaged, copy its folder again, or export it again with"
+    " `varsigma-train export`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,14 +172,19 @@ class Registry:
         return dict(card)
 
     def checked_card(self, name: str) -> dict[str, Any]:
-        """Return a model's card, after a look whether its model.onnx is the one that it is of.
+        """Return a model's card, after what can be looked at without opening a session.
 
         Raises:
           ModelNotFoundError: no model of that name.
-          ModelContractError: as `card`; or model.onnx is missing or has another digest.
+          ModelContractError: as `card`; or model.onnx is missing or has another digest, or the card
+            has another name than the folder, or is of another version of the contract.
         """
         card = self.card(name)
         self._content(name, card)
+        if card["name"] != name:
+            raise broken(name, f"its card name is {card['name']!r}, expected {name!r}")
+        if card["contract_version"] != CONTRACT_VERSION:
+            raise broken(name, _other_version(card["contract_version"]))
         return card
 
     def load(
@@ -251,16 +259,17 @@ def broken(name: str, problem: str) -> ModelContractError:
     return ModelContractError(f"model {name}: {problem}; {_REMEDY}", detail={"model": name})
 
 
+def _other_version(found: object) -> str:
+    return f"it keeps contract version {found}, this service reads version {CONTRACT_VERSION}"
+
+
 def _read_info(name: str, card: Mapping[str, Any], session: ort.InferenceSession) -> ModelInfo:
     """Read the metadata, which must be complete and agree with the card."""
     metadata = session.get_modelmeta().custom_metadata_map
     if missing := sorted(METADATA_KEYS - metadata.keys()):
         raise ModelContractError(f"its metadata lacks {', '.join(missing)}")
     if metadata["contract_version"] != CONTRACT_VERSION:
-        raise ModelContractError(
-            f"it keeps contract version {metadata['contract_version']},"
-            f" this service reads version {CONTRACT_VERSION}"
-        )
+        raise ModelContractError(_other_version(metadata["contract_version"]))
     try:
         targets = tuple(json.loads(metadata["targets"]))
         window = int(metadata["window"])

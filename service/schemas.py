@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self, TypeVar
 
+import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, model_validator
 from pydantic.fields import FieldInfo
 
 from service.calibration import Calibration
+from service.entries import problem_of
 from service.errors import ModelContractError, Status
 from service.fields import EFFECT_FIELDS, NOVEL_AS_MEANING, NOVELTY_MEANING
 from service.novelty import Aspect
@@ -334,8 +336,10 @@ class ModelSummary(BaseModel):
                 calibrated_targets=list(calibration.targets) if calibration else [],
                 headline=card.get("headline"),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelContractError(f"card.json is malformed ({error})") from error
+        except pydantic.ValidationError as error:
+            raise ModelContractError(f"card.json: {problem_of(error)}") from error
+        except (KeyError, TypeError) as error:
+            raise ModelContractError("card.json: targets must be objects with a name") from error
 
 
 class Limits(BaseModel):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from service.errors import DeviceError, ModelContractError, ValidationError
+from service.texts import of_extra
 
 Device: TypeAlias = Literal["cpu", "cuda", "auto"]
 
@@ -25,7 +26,7 @@ CUDA = "CUDAExecutionProvider"
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 # Its errors come as exceptions too; a line in its own format would tear a progress bar apart.
 _FATAL = 4
-_REMEDY = "install the extra varsigma[cuda] on a machine with an NVIDIA driver, or use device cpu"
+_REMEDY = f"on a machine with an NVIDIA driver {of_extra('cuda')}, or use device cpu"
 ORT_ERRORS: tuple[type[Exception], ...] = (
     ort_errors.EPFail,
     ort_errors.Fail,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -39,20 +39,12 @@ def _split(value: object) -> object:
     return value
 
 
-def _not_nan(value: object) -> object:
-    # Before the bounds: NaN is within none, and they would say that it is too large or too small.
-    if isinstance(value, float | str) and str(value).strip().lower() in {"nan", "+nan", "-nan"}:
-        raise ValueError("NaN is no number")
-    return value
-
-
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) < len(values):
         raise ValueError("each may be given once only")
     return values
 
 
-Number = Annotated[float, BeforeValidator(_not_nan)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_different)]
 Shifts = Annotated[
     tuple[int, ...],
@@ -117,7 +109,7 @@ class Settings(BaseSettings):
         _SCORING.anchorings,
         description="what the windows of a change of length share: left, right, centre",
     )
-    coverage: Number = Field(
+    coverage: FiniteFloat = Field(
         _SCORING.coverage, gt=0, lt=1, description="probability inside the interval"
     )
     batch_size: int = Field(
@@ -125,17 +117,17 @@ class Settings(BaseSettings):
         ge=1,
         description="sequences per run of the model, in files and jobs; requests: --micro-batch",
     )
-    mismatch_share: Number = Field(
+    mismatch_share: FiniteFloat = Field(
         0.1, gt=0, le=1, description="share of REF mismatches that puts the assembly in doubt"
     )
-    error_rate: Number = Field(
+    error_rate: FiniteFloat = Field(
         0.2,
         gt=0,
         lt=1,
         description="share of a triage's calls that may be wrong, by the card's calibration",
     )
-    threshold: Number = Field(
-        0.1, ge=0, allow_inf_nan=False, description="smallest effect that matters, in log2 units"
+    threshold: FiniteFloat = Field(
+        0.1, ge=0, description="smallest effect that matters, in log2 units"
     )
     evidence: Path | None = Field(
         None,
@@ -156,7 +148,7 @@ class Settings(BaseSettings):
     organization_url: str = Field(
         "about:blank", pattern="^[A-Za-z][A-Za-z0-9+.-]*:", description="their URL"
     )
-    body_timeout: Number = Field(
+    body_timeout: FiniteFloat = Field(
         60,
         gt=0,
         description="seconds that a body may take to arrive, or a part of an answer to leave",
@@ -186,15 +178,15 @@ class Settings(BaseSettings):
         description="sequences of all requests in one run; default: 16 on the CPU, 64 where many"
         " requests wait; 256 on CUDA",
     )
-    timeout: Number = Field(
+    timeout: FiniteFloat = Field(
         30, gt=0, le=MAX_TIMEOUT, description="seconds until 504, unless a request says otherwise"
     )
-    drain_delay: Number = Field(
+    drain_delay: FiniteFloat = Field(
         2,
         ge=0,
         description="seconds from SIGTERM, when /health/ready says 503, to the end of service",
     )
-    drain_timeout: Number = Field(
+    drain_timeout: FiniteFloat = Field(
         30, ge=0, description="seconds that accepted requests have to finish after that"
     )
     jobs: Path | None = Field(
@@ -208,7 +200,7 @@ class Settings(BaseSettings):
         16, ge=1, description="unfinished jobs of one API key, or of all callers without keys"
     )
     job_workers: int = Field(1, ge=1, description="jobs that are scored at a time")
-    keep_jobs: Number = Field(168, gt=0, description="hours that a finished job is kept")
+    keep_jobs: FiniteFloat = Field(168, gt=0, description="hours that a finished job is kept")
     debug: bool = Field(False, description="show tracebacks; serve: log the messages of bugs")
 
     @classmethod

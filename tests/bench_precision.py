@@ -1,4 +1,4 @@
-"""Networks in bfloat16 beside single precision: training steps, and answers of a teacher.
+"""Networks in bfloat16 beside single precision: passes of training, and answers of a teacher.
 
 `make bench-precision` runs it: networks of a served model, one thread by default, random inserts
 and copies with one to twenty substitutions. Repeats alternate; printed are the median of the
@@ -32,11 +32,11 @@ BATCH = 256
 WAYS = {"single": False, "bfloat16": True}
 
 
-def step(network: NetworkModule, codes: torch.Tensor, *, is_rounded: bool) -> None:
-    """A pass forth and back, batch by batch, with the mean square of all outputs as its loss."""
+def passes(network: NetworkModule, codes: torch.Tensor, *, is_rounded: bool) -> None:
+    """Forwards and backwards, batch by batch, with the mean square of all outputs as the loss."""
     for batch in codes.split(BATCH):
         network.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=is_rounded):
+        with torch.autocast(codes.device.type, torch.bfloat16, enabled=is_rounded):
             prediction = network(batch).in_single_precision()
             loss = prediction.mu.square().mean() + prediction.log_var.square().mean()
         loss.backward()
@@ -62,10 +62,11 @@ def main() -> None:
         for name, is_rounded in WAYS.items()
     }
     training = copy.deepcopy(member.network).train()
-    shown = torch.from_numpy(codes)
+    device = teachers["single"].device
+    shown = torch.from_numpy(codes).to(device)
     work: dict[tuple[str, str], Callable[[], object]] = {}
     for name, is_rounded in WAYS.items():
-        work["training", name] = partial(step, training, shown, is_rounded=is_rounded)
+        work["training", name] = partial(passes, training, shown, is_rounded=is_rounded)
         work["answers", name] = partial(teachers[name].label, codes)
     for way in work.values():
         way()  # warms up
@@ -74,8 +75,8 @@ def main() -> None:
         for way in list(work)[:: -1 if turn % 2 else 1]:
             times[way].append(seconds(work[way]))
     print(
-        f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} cores,"
-        f" {given.threads} threads, load {os.getloadavg()[0]:.1f}\n"
+        f"{device}, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()},"
+        f" {os.cpu_count()} cores, {given.threads} threads, load {os.getloadavg()[0]:.1f}\n"
         f"{member.recipe}, {len(codes)} constructs, batches of {BATCH}; median of"
         f" {given.rounds} alternating rounds"
     )

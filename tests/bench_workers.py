@@ -34,6 +34,7 @@ from service.markers import Marker
 from service.output import OutputFormat
 from service.plan import Plan, make_plan
 from service.registry import default_models_dir
+from service.texts import of_extra
 from service.workers import OnDone, execute_in_processes
 from tests.bench_throughput import FASTA, write_vcf
 from tests.commands import Broken, verdict
@@ -145,7 +146,7 @@ def main() -> None:
     given = parser.parse_args()
     with verdict():
         if not is_installed() and not given.local_only:
-            raise Broken("Ray is not installed: pip install '.[ray]', or give --local-only")
+            raise Broken(f"Ray is not installed: {of_extra('ray')}, or give --local-only")
         measure(given)
 
 

@@ -36,9 +36,10 @@ def test_every_dependency_is_pinned_within_its_range(pins: dict[str, str]) -> No
 
 
 def test_messages_name_extras_that_there_are() -> None:
-    sources = (path.read_text() for path in (ROOT / "service").rglob("*.py"))
-    named = {name for text in sources for name in re.findall(r"of_extra\('(\w+)'\)", text)}
-    assert named == {"parquet", "ray", "report"} <= PROJECT["optional-dependencies"].keys()
+    sources = [path.read_text() for path in (ROOT / "service").rglob("*.py")]
+    named = {name for text in sources for name in re.findall(r"""of_extra\(['"](\w+)""", text)}
+    assert {"cuda", "parquet", "ray", "report"} <= named <= PROJECT["optional-dependencies"].keys()
+    assert not any("varsigma[" in text for text in sources), "no package index has it"
 
 
 def test_torch_is_pinned_without_a_local_version(pins: dict[str, str]) -> None:

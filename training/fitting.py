@@ -46,7 +46,9 @@ class _Module(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         prediction = self.network(batch.codes).in_single_precision()
-        terms = self.recipe.loss.terms(prediction, batch) | prediction.aux_losses
+        # Lightning rounds whatever is computed in a step, products in a loss as well.
+        with torch.autocast(self.device.type, enabled=False):
+            terms = self.recipe.loss.terms(prediction, batch) | prediction.aux_losses
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             values = {name: value.item() for name, value in terms.items()}

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from training.architectures.network import Network
 from training.augment import Augment
@@ -54,8 +54,8 @@ class Optim:
       clip: largest global gradient norm.
       ema: decay per step of the averaged weights, the ones that are kept.
       precision: of the passes through a network, in Lightning's words. `bf16-mixed` rounds what
-        layers hand on to 8 significant bits; weights, losses and gradients keep 24. It is slow on
-        processors without such arithmetic.
+        layers hand on, forwards and backwards, to 8 significant bits; weights, the optimiser's
+        state and the terms of losses keep 24. It is slow on processors without such arithmetic.
     """
 
     cycles: tuple[Cycle, ...] = (Cycle(9, 2e-3), Cycle(2, 1e-3, warmup=0.1))
@@ -64,6 +64,11 @@ class Optim:
     clip: float = 1.0
     ema: float = 0.995
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether passes are in bfloat16."""
+        return self.precision == "bf16-mixed"
 
     @property
     def epochs(self) -> int:
@@ -170,20 +175,24 @@ class Recipe:
     @property
     def fingerprint(self) -> str:
         """12 hex digits that change with any hyper-parameter, and only with one."""
-        optim = asdict(self.optim)
-        # What is newer than some recipes counts only where it is used: they keep theirs.
-        if self.optim.precision == "32-true":
-            del optim["precision"]
         document = [
             type(self.architecture.trunk).__name__,
             type(self.architecture.heads).__name__,
-            *([type(part).__name__, asdict(part)] for part in self.spec[:-1]),
-            [type(self.optim).__name__, optim],
+            *([type(part).__name__, _settings(part)] for part in self.spec),
             self.start.fingerprint if self.start else None,
         ]
+        # Only where there is one: recipes older than augmentation keep their fingerprints.
         if self.augment:
             document.append([type(self.augment).__name__, asdict(self.augment)])
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _settings(part: Network | Loss | Sampler | Optim) -> dict[str, Any]:
+    settings = asdict(part)
+    # Only where passes are rounded: recipes older than that keep their fingerprints.
+    if isinstance(part, Optim) and not part.is_rounded:
+        del settings["precision"]
+    return settings
 
 
 def index(recipes: Iterable[Recipe]) -> dict[str, Recipe]:

@@ -390,8 +390,19 @@ def test_a_card_with_an_entry_that_cannot_be_shown_is_told(capsys, tmp_path):
     assert run(["models", "--models", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     assert out == "", "no table without rows"
-    for line, name in zip(err.splitlines(), "abc", strict=True):
-        assert line.startswith(f"error: model {name}: ca")
+    problems = ("card.json: targets must be", "card.json: members: ", "calibration.version is 0")
+    for line, name, problem in zip(err.splitlines(), "abc", problems, strict=True):
+        assert line.startswith(f"error: model {name}: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [({"name": "b"}, "its card name is 'b'"), ({"contract_version": "2"}, "contract version 2")],
+)
+def test_a_model_that_cannot_be_loaded_is_not_listed(capsys, tmp_path, changed, problem):
+    write_model(tmp_path, name="a", card=changed)
+    assert run(["models", "--models", str(tmp_path)]) == 1
+    assert_one_line(capsys.readouterr().err, "error: model a: ", problem)
 
 
 def test_no_models_is_an_error(capsys, tmp_path):

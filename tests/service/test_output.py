@@ -1,5 +1,6 @@
 """Formats of outputs, and the index of one."""
 
+import gzip
 from pathlib import Path
 
 import pysam
@@ -95,6 +96,15 @@ def test_an_index_replaces_an_older_one(tmp_path):
     index(path, "tbi")
     with pysam.TabixFile(str(path)) as file:
         assert file.contigs == ["2"]
+
+
+def test_an_empty_line_that_keeps_a_file_from_being_indexed_is_named(tmp_path):
+    path = write_vcf(tmp_path / "out.vcf.gz", ("1", 7), ("1", 9))
+    head, last = gzip.decompress(path.read_bytes()).rsplit(b"1\t9", 1)
+    with pysam.BGZFile(str(path), "wb") as file:
+        file.write(head + b"\n1\t9" + last)
+    with pytest.raises(InputFileError, match="an empty line after the record at 1:7; take it out"):
+        index(path, "tbi")
 
 
 @pytest.mark.parametrize(

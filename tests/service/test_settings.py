@@ -75,7 +75,7 @@ def test_a_bad_value_names_the_option_and_the_variable(monkeypatch, name, value)
 )
 @pytest.mark.parametrize("value", ["nan", "-NaN", float("nan")])
 def test_nan_is_refused_as_what_it_is(name, value):
-    with pytest.raises(ValidationError, match=r"^--[a-z-]+: .*NaN is no number, got "):
+    with pytest.raises(ValidationError, match=r"^--[a-z-]+: .*finite number, got "):
         load_settings(**{name: value})
 
 

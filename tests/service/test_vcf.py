@@ -1,5 +1,7 @@
 """VCF text: what is read, and that nothing else of a line changes."""
 
+import re
+
 import numpy as np
 import pysam
 import pytest
@@ -359,11 +361,20 @@ def test_no_column_line_is_no_vcf(lines) -> None:
         read(*lines)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_is_named_with_a_remedy(encoding) -> None:
-    text = "##fileformat=VCFv4.3\n#CHROM\tPOS\n".encode(encoding)
-    with pytest.raises(DecodingError, match=r"UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8"):
-        read(*text.splitlines(keepends=True))
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_other_unicode_is_named_with_a_remedy_that_helps(encoding) -> None:
+    text = "##fileformat=VCFv4.3\n#CHROM\tPOS\n"
+    content = text.encode(encoding)
+    with pytest.raises(DecodingError, match=r"convert it: iconv -f \S+ -t UTF-8") as caught:
+        read(*content.splitlines(keepends=True))
+    (named,) = re.findall(r"iconv -f (\S+)", str(caught.value))
+    assert content.decode(named) == text
+
+
+@pytest.mark.parametrize("line", ["##source=Universität\n", "1\t7\t.\tA\tC\t.\t.\tN=Müller\n"])
+def test_text_of_another_encoding_lacks_a_header(line) -> None:
+    with pytest.raises(DecodingError, match="put the header of the file"):
+        read(line.encode("latin-1"))
 
 
 @pytest.mark.parametrize(
@@ -376,7 +387,7 @@ def test_utf_16_is_named_with_a_remedy(encoding) -> None:
     ],
 )
 def test_what_is_no_text_is_not_said_to_lack_a_line(lines, number) -> None:
-    with pytest.raises(DecodingError, match=rf"not a VCF: its line {number} is not text in UTF-8"):
+    with pytest.raises(DecodingError, match=rf"not a VCF: its line {number} is not text;"):
         read(*lines)
 
 

@@ -47,8 +47,8 @@ class Teacher:
     Args:
       members: of one table, and of one recipe or several.
       assays: those of theirs that are taught; all have the same flanks.
-      is_rounded: whether they answer in bfloat16. That changes the differences between a sequence
-        and its copy by far less than a student misses of them.
+      is_rounded: whether they answer in bfloat16; `make bench-precision` prints what that does to
+        the differences between a sequence and its copy.
     """
 
     def __init__(

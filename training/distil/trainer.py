@@ -102,7 +102,7 @@ def distil_student(
         lightning.seed_everything(seed, verbose=False)
         train, measured, _ = split(table)
         optim = recipe.optim
-        teacher = Teacher(members, assays, is_rounded=optim.precision == "bf16-mixed")
+        teacher = Teacher(members, assays, is_rounded=optim.is_rounded)
         validation = teacher.lessons(measured)
         batches = TaughtBatches(
             teacher.lessons(train),
