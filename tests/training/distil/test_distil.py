@@ -133,6 +133,25 @@ def test_rounded_answers_keep_the_differences_of_copies(table, teachers, teacher
     assert 0 < np.square(rounded - exact).mean() < 0.02 * np.square(exact).mean()
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_teacher_answers_in_the_precision_of_the_recipe(
+    precision, table, teachers, tmp_path, monkeypatch
+):
+    asked = []
+
+    class Watched(Teacher):
+        def label(self, codes):
+            asked.append(self.is_rounded)
+            return super().label(codes)
+
+    monkeypatch.setattr(trainer, "Teacher", Watched)
+    recipe = dataclasses.replace(PUPIL, optim=dataclasses.replace(PUPIL.optim, precision=precision))
+    members_module.ZOO["pupil"] = recipe
+    distil_student(recipe, 7, teachers, table, tmp_path, progress=False, stop_after=1)
+    members_module.ZOO["pupil"] = PUPIL
+    assert set(asked) == {precision == "bf16-mixed"}
+
+
 def batches_of(table, teacher, seed=5):
     lessons = teacher.lessons(split(table)[0])
     return TaughtBatches(lessons, teacher, PUPIL.sampler, batch_size=32, seed=seed, epochs=2)
@@ -392,6 +411,8 @@ def test_the_student_of_the_zoo_learns_a_fixed_batch_with_every_parameter(table,
     batch = next(iter(batches))
     torch.manual_seed(1)
     network = ZOO[STUDENT].architecture.build(batches.data.assays)
+    # Small: what a teacher that has learned nothing says of differences is small, and misses are
+    # shares of it.
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4)
     losses = []
     for _ in range(3):
