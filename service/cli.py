@@ -174,7 +174,10 @@ def list_models(
     registry = Registry(settings.models)
     names = registry.names()
     if not names:
-        raise ModelNotFoundError(f"no models in {registry.models_dir}; give --models DIR")
+        raise ModelNotFoundError(
+            f"no models in {registry.models_dir}; give --models DIR, the folder that"
+            " holds their folders"
+        )
     summaries: list[ModelSummary] = []
     problems: list[str] = []
     for name in names:

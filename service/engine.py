@@ -99,7 +99,10 @@ class Engine:
         registry = Registry(settings.models)
         names = settings.model or tuple(registry.names())
         if not names:
-            raise ModelNotFoundError(f"no models in {registry.models_dir}; give --models DIR")
+            raise ModelNotFoundError(
+                f"no models in {registry.models_dir}; give --models DIR, the folder that"
+                " holds their folders"
+            )
         self.reference = (
             Reference.open(settings.reference, settings.assembly) if settings.reference else None
         )

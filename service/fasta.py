@@ -25,6 +25,7 @@ READ_ERRORS: Final = (
     zlib.error,
 )
 _GZIP_MAGIC = b"\x1f\x8b"
+_LONGEST_HEADER = 1 << 12
 _BGZF_SUBFIELD = b"BC\x02\x00"  # SAM specification section 4.1, at byte 12 of every block
 
 
@@ -35,14 +36,18 @@ def open_fasta(path: Path) -> Faidx:
     processes may start at once; where the folder cannot be written it lives in memory only.
 
     Raises:
-      InputFileError: the file is missing, empty, plain gzip or not FASTA.
+      InputFileError: the file is missing, empty, plain gzip or not FASTA, or its index is of
+        another file.
     """
     is_compressed = _check_start(path)
     suffixes = (".fai", ".gzi") if is_compressed else (".fai",)
     indexes = [path.with_name(path.name + suffix) for suffix in suffixes]
     try:
         if all(_is_fresh(index, path) for index in indexes):
-            return _faidx(path, *indexes)
+            faidx = _faidx(path, *indexes)
+            if not is_compressed:
+                _check_places(faidx, path, indexes[0])
+            return faidx
         with TemporaryDirectory() as folder:
             built = [Path(folder, index.name) for index in indexes]
             faidx = _faidx(path, *built)
@@ -90,6 +95,27 @@ def _check_start(path: Path) -> bool:
 
 def _is_fresh(index: Path, path: Path) -> bool:
     return index.is_file() and index.stat().st_mtime >= path.stat().st_mtime
+
+
+def _check_places(faidx: Faidx, path: Path, fai: Path) -> None:
+    """Refuse an index of another file: the line above each sequence must be the one that names it.
+
+    Otherwise an index that came with an older release of a genome would have the wrong bases read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for name, record in faidx.index.items():
+            if not record.rlen or record.offset > size:
+                continue  # of a file that is cut off, what is left can be read
+            start = max(0, record.offset - _LONGEST_HEADER)
+            file.seek(start)
+            before, _, line = file.read(record.offset - start).rstrip(b"\r\n").rpartition(b"\n")
+            is_whole = before or not start
+            if is_whole and line[1:].split()[:1] != [name.encode()]:
+                raise InputFileError(
+                    f"{fai} is not the index of {path}: where it says that {name} begins, another"
+                    f" line stands; delete {fai.name}, and it is made anew"
+                )
 
 
 def _faidx(path: Path, fai: Path, gzi: Path | None = None) -> Faidx:

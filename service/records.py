@@ -197,6 +197,10 @@ def read_header(lines: Iterable[bytes], name: str) -> Header:
             f"{name} is not a VCF: its line {n_lines} is not text; give a VCF, plain, gzip"
             " or bgzip, or a BCF, not another file nor one that is packed twice"
         )
+    if n_lines and b"\r" in line.rstrip(b"\r\n"):
+        raise DecodingError(
+            f"{name} ends its lines with a carriage return alone; convert it: tr '\\r' '\\n'"
+        )
     raise DecodingError(
         f"{name} is not a VCF, or is cut off: no #CHROM line among its first {n_lines} lines; put "
         "the header of the file that it came from above its records"

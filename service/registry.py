@@ -159,13 +159,23 @@ class Registry:
 
         Raises:
           ModelNotFoundError: no model of that name.
-          ModelContractError: the card is missing, no JSON object, or lacks a key.
+          ModelContractError: the card is missing, no JSON object, of another version of the
+            contract, or lacks a key.
         """
         path = self._folder(name) / "card.json"
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise broken(name, f"card.json cannot be read ({error})") from error
+        if (
+            isinstance(card, dict)
+            and card.get("contract_version", CONTRACT_VERSION) != CONTRACT_VERSION
+        ):
+            raise ModelContractError(
+                f"model {name}: {_other_version(card['contract_version'])};"
+                " take the varsigma that it was made for, or export it again",
+                detail={"model": name},
+            )
         missing = sorted(CARD_KEYS - card.keys()) if isinstance(card, dict) else sorted(CARD_KEYS)
         if missing:
             raise broken(name, f"card.json lacks {', '.join(missing)}")
@@ -177,14 +187,12 @@ class Registry:
         Raises:
           ModelNotFoundError: no model of that name.
           ModelContractError: as `card`; or model.onnx is missing or has another digest, or the card
-            has another name than the folder, or is of another version of the contract.
+            has another name than the folder.
         """
         card = self.card(name)
         self._content(name, card)
         if card["name"] != name:
             raise broken(name, f"its card name is {card['name']!r}, expected {name!r}")
-        if card["contract_version"] != CONTRACT_VERSION:
-            raise broken(name, _other_version(card["contract_version"]))
         return card
 
     def load(
@@ -260,7 +268,7 @@ def broken(name: str, problem: str) -> ModelContractError:
 
 
 def _other_version(found: object) -> str:
-    return f"it keeps contract version {found}, this service reads version {CONTRACT_VERSION}"
+    return f"it keeps contract version {found!r}, this service reads {CONTRACT_VERSION!r}"
 
 
 def _read_info(name: str, card: Mapping[str, Any], session: ort.InferenceSession) -> ModelInfo:

@@ -397,7 +397,7 @@ def test_a_card_with_an_entry_that_cannot_be_shown_is_told(capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("changed", "problem"),
-    [({"name": "b"}, "its card name is 'b'"), ({"contract_version": "2"}, "contract version 2")],
+    [({"name": "b"}, "its card name is 'b'"), ({"contract_version": "2"}, "contract version '2'")],
 )
 def test_a_model_that_cannot_be_loaded_is_not_listed(capsys, tmp_path, changed, problem):
     write_model(tmp_path, name="a", card=changed)

@@ -214,6 +214,21 @@ class TestFiles:
             "tiny.fa.fai",
         ]
 
+    def test_an_index_of_another_file_is_refused(self, tmp_path):
+        # Newer than the file, and its places are within it: the bases there would be wrong ones.
+        path = tmp_path / "a.fa"
+        path.write_text(f">chr1 first\n{CHR1}\n>chr2\n{CHR1}\n>empty\n")
+        with Reference.open(path, "GRCh37"):
+            pass
+        index = tmp_path / "a.fa.fai"
+        with Reference.open(path, "GRCh37"):
+            pass  # its own
+        rows = [row.split("\t") for row in index.read_text().splitlines()]
+        rows[1][2] = str(int(rows[1][2]) + 1)
+        index.write_text("".join("\t".join(row) + "\n" for row in rows))
+        with pytest.raises(InputFileError, match=r"a\.fa\.fai is not the index .* chr2 .*; delete"):
+            Reference.open(path, "GRCh37")
+
     def test_a_stale_index_is_made_again(self, tiny_fasta):
         Reference.open(tiny_fasta).close()
         write_fasta(tiny_fasta, {"chr5": CHR_M})

@@ -165,7 +165,6 @@ class TestBrokenCard:
             ({"fingerprint": "other"}, "its fingerprint is 'toy-fingerprint', expected 'other'"),
             ({"data_digest": "other"}, "its data_digest is 'toy-data'"),
             ({"recipe": "mse"}, "its recipe is 'sum', expected 'mse'"),
-            ({"contract_version": "2"}, "its contract_version is '1', expected '2'"),
             ({"name": "dh7"}, "its card name is 'dh7', expected 'sum'"),
             ({"targets": [{"name": "K562"}]}, r"its targets is \('K562', 'HepG2'\)"),
             ({"targets": ["K562"]}, "targets, window or members are malformed"),
@@ -205,7 +204,7 @@ class TestBrokenModel:
         [
             (
                 {"contract_version": "2"},
-                "it keeps contract version 2, this service reads version 1",
+                "it keeps contract version '2', this service reads '1'",
             ),
             ({"targets": "K562"}, "targets, window or members are malformed"),
             ({"targets": "[]"}, "its targets must be different names"),
@@ -219,6 +218,13 @@ class TestBrokenModel:
     def test_with_wrong_metadata(self, tmp_path, entry, message):
         write_model(tmp_path, metadata=entry)
         fails(tmp_path, message)
+
+    def test_of_another_version_is_told_before_what_that_version_lacks(self, tmp_path):
+        write_model(tmp_path, card={"contract_version": "2"}, without=["limits"])
+        with pytest.raises(
+            ModelContractError, match=r"version '2'.*; take the varsigma that it was"
+        ):
+            Registry(tmp_path).load("sum")
 
     def test_with_a_window_other_than_its_input(self, tmp_path):
         write_model(tmp_path, metadata={"window": "30"}, card={"window": 30})

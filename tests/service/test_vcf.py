@@ -371,6 +371,11 @@ def test_other_unicode_is_named_with_a_remedy_that_helps(encoding) -> None:
     assert content.decode(named) == text
 
 
+def test_lines_that_end_with_a_carriage_return_alone_are_named() -> None:
+    with pytest.raises(DecodingError, match="carriage return alone; convert it: tr"):
+        read(b"##fileformat=VCFv4.3\r#CHROM\tPOS\r1\t7\r")
+
+
 @pytest.mark.parametrize("line", ["##source=Universität\n", "1\t7\t.\tA\tC\t.\t.\tN=Müller\n"])
 def test_text_of_another_encoding_lacks_a_header(line) -> None:
     with pytest.raises(DecodingError, match="put the header of the file"):
