@@ -146,8 +146,7 @@ def predict_constructs(
     Args:
       network: left in the mode it came in.
       codes: (n, 230) base codes.
-      batch_size: sequences per forward pass. On a CPU more are slower: what layers hand on leaves
-        the cache.
+      batch_size: sequences per forward pass.
 
     Returns:
       mu (n, A) and log_var (n, A), or None where the network has no variance heads.
