@@ -75,8 +75,9 @@ ZOO = index(
         _levers("varsigma.motif", MotifCompact()),
         _levers("varsigma.motif_long", MotifCompact(), optim=LONGER),
         _levers("varsigma.evo_motif", MotifCompact(), EvoAug()),
-        # In bfloat16 for the sake of time (`make bench-precision`), which its name does not say.
+        # In bfloat16 for the sake of time (`make bench-precision`), which their names do not say.
         _levers("varsigma.motif_wide", MotifCompact(width=128), optim=_rounded(LONG)),
+        _levers("varsigma.motif_wide_long", MotifCompact(width=128), optim=_rounded(LONGER)),
         # Its trunk stands for those of several members. It is as wide as a fifth of the cost of
         # those of varsigma-1 allows (`make bench-student`). Its labels have no noise, so it has no
         # dropout.

@@ -9,23 +9,25 @@ from torch import Tensor
 
 from training.architectures.heads import Prediction
 from training.losses.base import Batch, Loss
-from training.losses.regression import squared_error, variance_error
+from training.losses.regression import variance_error
 
 
 @dataclass(frozen=True)
 class Distillation(Loss):
-    """mean (mu - t)^2 + difference * D + spread * (S + S_d) / 2 + log_var * mean (s - s_t)^2.
+    """E + difference * D + spread * (S + S_d) / 2 + log_var * mean (s - s_t)^2.
 
     t and s_t are the mean and the log-variance of a member of the teacher, the `activity` and the
-    logarithm of the `variance` of a batch. D is about what variant effects are: the mean of
-    [(mu_j - mu_i) - (t_j - t_i)]^2 over pairs of a sequence and its mutated copy, adjacent rows,
-    over the mean of (t_j - t_i)^2. So it is the share of the teacher's differences that is
+    logarithm of the `variance` of a batch. What is served is the mean over members, so E and D are
+    of that alone: m of the student's heads, m_t of the teacher's members. E is the mean of
+    (m - m_t)^2. D is about what variant effects are: the mean of
+    [(m_j - m_i) - (m_tj - m_ti)]^2 over pairs of a sequence and its mutated copy, adjacent rows,
+    over the mean of (m_tj - m_ti)^2. So it is the share of the teacher's differences that is
     missed, however small these are beside the spread of activities.
 
     S and S_d ask the same of how members differ: the mean squared error of each head's deviation
     from the mean over heads, over the mean square of the teacher's, for sequences and for the
-    differences of pairs. Where heads all say the mean both are 1, though it costs the other terms
-    next to nothing: members agree more than they differ. The epistemic SD rests on it.
+    differences of pairs. Where heads all say the mean both are 1, and no other term sees it. The
+    epistemic SD rests on them.
 
     Attributes:
       difference: weight of D.
@@ -44,22 +46,23 @@ class Distillation(Loss):
 
     def terms(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
         """Terms `mse`, `difference`, `spread` and `variance`."""
-        mu, taught = prediction.mu, batch.activity
-        deviation, its_target = self._deviations(mu), self._deviations(taught)
-        missed = share_missed(deviation, its_target)
-        missed_of_pairs = share_missed(_differences(deviation), _differences(its_target))
+        mean, deviation = self._parts(prediction.mu)
+        its_mean, its_deviation = self._parts(batch.activity)
+        missed = share_missed(_differences(mean), _differences(its_mean))
+        apart = share_missed(deviation, its_deviation)
+        apart_of_pairs = share_missed(_differences(deviation), _differences(its_deviation))
         return {
-            "mse": squared_error(prediction, batch),
-            "difference": self.difference * share_missed(_differences(mu), _differences(taught)),
-            "spread": self.spread * (missed + missed_of_pairs) / 2,
+            "mse": ((mean - its_mean) ** 2).mean(),
+            "difference": self.difference * missed,
+            "spread": self.spread * (apart + apart_of_pairs) / 2,
             "variance": self.log_var * variance_error(prediction, batch, "log"),
         }
 
-    def _deviations(self, values: Tensor) -> Tensor:
-        """(N, M T) -> (N, M, T) deviations from the mean over members."""
+    def _parts(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, M T) -> the mean over members (N, 1, T) and deviations from it (N, M, T)."""
         by_member = values.reshape(len(values), self.n_members, -1)
-        deviations: Tensor = by_member - by_member.mean(dim=1, keepdim=True)
-        return deviations
+        mean = by_member.mean(dim=1, keepdim=True)
+        return mean, by_member - mean
 
 
 def share_missed(values: Tensor, taught: Tensor) -> Tensor:

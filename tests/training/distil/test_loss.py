@@ -30,19 +30,27 @@ def case():
     return batch_of(mean, variance), Prediction(mu=mu, log_var=log_var, embedding=mu)
 
 
-def test_the_terms_are_those_of_a_loop(case):
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_the_terms_are_those_of_a_loop(case, n_members):
     batch, prediction = case
-    terms = Distillation(difference=2.0, log_var=3.0).terms(prediction, batch)
-    mu, t = prediction.mu.detach().numpy(), batch.activity.numpy()
-    missed = taught = 0.0
-    for pair in range(4):
-        for column in range(6):
-            right = t[2 * pair + 1, column] - t[2 * pair, column]
-            said = mu[2 * pair + 1, column] - mu[2 * pair, column]
-            missed += (said - right) ** 2
-            taught += right**2
+    loss = Distillation(difference=2.0, log_var=3.0, n_members=n_members)
+    terms = loss.terms(prediction, batch)
+    mu, t = (
+        values.detach().numpy().reshape(8, n_members, -1)
+        for values in (prediction.mu, batch.activity)
+    )
+    off = missed = taught = 0.0
+    for target in range(mu.shape[2]):
+        said, right = (
+            [sum(of_row[:, target]) / n_members for of_row in values] for values in (mu, t)
+        )
+        off += sum((one - other) ** 2 for one, other in zip(said, right, strict=True))
+        for pair in range(4):
+            apart = right[2 * pair + 1] - right[2 * pair]
+            missed += (said[2 * pair + 1] - said[2 * pair] - apart) ** 2
+            taught += apart**2
     assert terms["difference"].item() == pytest.approx(2 * missed / taught, rel=1e-5)
-    assert terms["mse"].item() == pytest.approx(((mu - t) ** 2).mean(), rel=1e-5)
+    assert terms["mse"].item() == pytest.approx(off / mu[:, 0].size, rel=1e-5)
     error = prediction.log_var.detach().numpy() - np.log(batch.variance.numpy())
     assert terms["variance"].item() == pytest.approx(3 * (error**2).mean(), rel=1e-5)
     sum(terms.values()).backward()
@@ -97,15 +105,16 @@ def test_the_spread_of_members_is_that_of_a_loop(case):
     assert loss.terms(prediction, batch)["spread"].item() == pytest.approx(sum(shares), rel=1e-5)
 
 
-def test_heads_that_all_say_the_mean_miss_the_whole_spread_and_little_else(case):
+def test_heads_that_all_say_the_mean_miss_the_whole_spread_and_nothing_else(case):
     batch, _ = case
-    common = batch.activity.reshape(8, 3, 2).mean(dim=1, keepdim=True)
-    taught = (common + 0.01 * torch.randn(8, 3, 2)).reshape(8, 6)
+    taught = batch.activity
+    common = taught.reshape(8, 3, 2).mean(dim=1, keepdim=True)
     said = common.expand(8, 3, 2).reshape(8, 6).clone().requires_grad_()
     prediction = Prediction(said, batch.variance.log(), said)
-    terms = Distillation(spread=1.0, n_members=3).terms(prediction, batch._replace(activity=taught))
-    assert terms["spread"].item() == pytest.approx(1, abs=0.1)
-    assert terms["mse"].item() < 1e-3
+    terms = Distillation(spread=1.0, n_members=3).terms(prediction, batch)
+    assert terms["spread"].item() == pytest.approx(1, rel=1e-5)
+    assert terms["mse"].item() == pytest.approx(0, abs=1e-10)
+    assert terms["difference"].item() == pytest.approx(0, abs=1e-10)
     terms["spread"].backward()
     assert (said.grad != 0).all()
     # One member differs from nobody.
