@@ -31,7 +31,8 @@ import torch
 
 from tests.alone import largest
 from tests.commands import Broken, run_varsigma, verdict
-from training.export import ServedModel, model_members
+from training.assays import UNMOVED
+from training.export import ServedModel, model_members, served_model
 
 REPOSITORY = Path(__file__).parents[1]
 FASTA = REPOSITORY / "examples/chr17.hg19.part.fa"
@@ -121,7 +122,10 @@ class Eager:
             sys.exit(f"{error}; this command needs tangermeme: python -m pip install tangermeme")
         self._one_hot_encode = utils.one_hot_encode
         self._tangermeme = variant_effect
-        self._model = OneHotModel(ServedModel(model_members(folder))).eval()
+        served = served_model(folder)
+        if served.offsets != UNMOVED:
+            sys.exit(f"{folder.name} moves constructs by {served.offsets}, which this does not")
+        self._model = OneHotModel(served).eval()
         self._width = width
 
     def score(self, vcf: Path, out: Path, *, batch: int, limit: int | None = None) -> np.ndarray:

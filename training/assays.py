@@ -17,6 +17,8 @@ WINDOW = 230
 """Bases the trunk sees: 15 + 200 + 15, the synthesised lentiMPRA oligo."""
 INSERT = 200
 """Bases of genome a served model takes; the adapters are added inside its graph."""
+UNMOVED = (0,)
+"""Offsets of a construct that stands where `window_codes` puts it, and nowhere else."""
 LENTI_FLANKS = ("AGGACCGGATCAACT", "CATTGCGTGAACCGA")
 """The constant 15-base adapters of the lentiMPRA libraries (5', 3')."""
 

@@ -1,8 +1,7 @@
-"""Changes of an insert that keep its label: what a sequence might have become.
+"""Changes of a construct that keep its label: what a sequence might have become.
 
 `codes (n, 230), inserts (n, 2) -> codes (n, 230)`. An augmentation is a frozen dataclass, part of
-a recipe; a new one is one class here and the recipe lines that use it. Adapters and the N around a
-short construct are never touched.
+a recipe; a new one is one class here and the recipe lines that use it.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from service.sequence import BASES, UNKNOWN, Codes
 
 N_BASES = BASES.index("N")
 Positions = NDArray[np.int64]
+OFFSETS = (-1, 0, 1, 2)
+"""One for each way in which groups of four positions can lie over a construct."""
 
 
 def inside(inserts: Positions, width: int) -> NDArray[np.bool_]:
@@ -23,6 +24,29 @@ def inside(inserts: Positions, width: int) -> NDArray[np.bool_]:
     at = np.arange(width)
     marked: NDArray[np.bool_] = (at >= inserts[:, :1]) & (at < inserts[:, 1:])
     return marked
+
+
+def move(codes: Codes, offset: int) -> Codes:
+    """Constructs (n, L) `offset` bases to the right: N enters, and what leaves the window is lost.
+
+    >>> codes = np.array([[0, 1, 2]], np.uint8)
+    >>> move(codes, 1).tolist(), move(codes, -2).tolist()
+    ([[4, 0, 1]], [[2, 4, 4]])
+    """
+    moved = np.full_like(codes, UNKNOWN)
+    width = codes.shape[1]
+    moved[:, max(offset, 0) : width + min(offset, 0)] = codes[
+        :, max(-offset, 0) : width - max(offset, 0)
+    ]
+    return moved
+
+
+def move_each(codes: Codes, offsets: Positions) -> Codes:
+    """`move` of constructs (n, L), each by an offset of its own (n,)."""
+    moved = np.empty_like(codes)
+    for offset in np.unique(offsets).tolist():
+        moved[offsets == offset] = move(codes[offsets == offset], offset)
+    return moved
 
 
 def substitute(codes: Codes, where: NDArray[np.bool_], rng: np.random.Generator) -> Codes:
@@ -59,18 +83,40 @@ class Augment:
           rng: seeded by (seed, epoch), so that an epoch can be drawn again.
 
         Returns:
-          (n, L) codes that differ inside the inserts alone.
+          (n, L) codes.
         """
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Jitter(Augment):
+    """Whole constructs a few bases to the left or right in the trunk's window.
+
+    A trunk that pools pairs of positions twice sees a construct in four ways, by where in a group
+    of four its first base falls (Zhang, ICML 2019, "Making convolutional networks shift-invariant
+    again"). So it meets each of them in training.
+
+    Attributes:
+      offsets: of which each row gets one, all as likely; see `move`.
+    """
+
+    cycles: tuple[int, ...] = (0, 1)
+    offsets: tuple[int, ...] = OFFSETS
+
+    def apply(self, codes: Codes, inserts: Positions, rng: np.random.Generator) -> Codes:
+        """Move the rows of one batch; see the base class."""
+        del inserts
+        return move_each(codes, rng.choice(self.offsets, len(codes)))
 
 
 @dataclass(frozen=True)
 class EvoAug(Augment):
     """Mutations, translocations, deletions and insertions under the label of the sequence.
 
-    A row meets each kind of change with probability `share`, in the order of the attributes. The
-    length of an insert stays what it is. Source: Lee et al., Genome Biology 2023 (EvoAug), with
-    the sizes of its package; training ends with a cycle without, as there.
+    Adapters and the N around a short construct are never touched. A row meets each kind of change
+    with probability `share`, in the order of the attributes. The length of an insert stays what it
+    is. Source: Lee et al., Genome Biology 2023 (EvoAug), with the sizes of its package; training
+    ends with a cycle without, as there.
 
     Attributes:
       share: probability with which a row meets each kind.

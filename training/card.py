@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from training.assays import UNMOVED
 from training.evaluation.drawings import drawings
 from training.evaluation.metrics import Estimate
 from training.evaluation.report import Cell, Report, Table
@@ -42,7 +43,7 @@ FACTS = {
     "background": ("variants", "scheme", "data", "n", "seed", "strands", "shifts", "data_sha256"),
 }
 """What the page of a model shows of its two large entries."""
-OPTIONAL = (*FACTS, "likelihood_ratios", "ensemble")
+OPTIONAL = (*FACTS, "likelihood_ratios", "ensemble", "offsets")
 """Entries that a card is written without where there are none."""
 
 
@@ -115,6 +116,8 @@ class Card:
       fingerprint: likewise.
       ensemble: recipe and seed of each member of a mixed ensemble, in the order of the graph; None
         where all are of one recipe.
+      offsets: bases by which the graph moves the construct to the right in the trunk's window, to
+        answer with the mean over them; None where it stands still.
     """
 
     name: str
@@ -140,6 +143,7 @@ class Card:
     background: Mapping[str, Any] | None = None
     likelihood_ratios: Mapping[str, Any] | None = None
     ensemble: tuple[MemberCard, ...] | None = None
+    offsets: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse members without a seed each.
@@ -151,6 +155,11 @@ class Card:
             raise ValueError(f"{self.name}: {self.members} members but seeds {list(self.seeds)}")
         if self.ensemble and tuple(one.seed for one in self.ensemble) != self.seeds:
             raise ValueError(f"{self.name}: seeds {list(self.seeds)} are not those of the ensemble")
+
+    @property
+    def placements(self) -> tuple[int, ...]:
+        """Offsets of the construct in each pass through a network."""
+        return self.offsets or UNMOVED
 
     def to_json(self) -> dict[str, Any]:
         """JSON value of `card.json`; as cards were before them where there is no such entry."""
@@ -174,6 +183,8 @@ class Card:
         fields["training_data"] = tuple(TrainingTable(**row) for row in fields["training_data"])
         if ensemble := fields.get("ensemble"):
             fields["ensemble"] = tuple(MemberCard(**member) for member in ensemble)
+        if offsets := fields.get("offsets"):
+            fields["offsets"] = tuple(offsets)
         return cls(**fields)
 
 
@@ -257,6 +268,7 @@ def render_readme(card: Card) -> str:
             ("output", f"mu and sigma per member and target, {card.units}"),
             ("members", f"{card.members}, seeds {', '.join(map(str, card.seeds))}"),
             *_origins(card),
+            *_placements(card),
             ("model.onnx", f"contract {card.contract_version}, SHA-256 `{card.model_sha256}`"),
             ("training data", f"digest `{card.data_digest}`"),
             ("licence", card.licence),
@@ -315,6 +327,18 @@ def _origins(card: Card) -> list[tuple[str, str]]:
         (f"member {number}", f"`{one.recipe}`, fingerprint `{one.fingerprint}`, seed {one.seed}")
         for number, one in enumerate(card.ensemble, start=1)
     ]
+
+
+def _placements(card: Card) -> list[tuple[str, str]]:
+    if card.offsets is None:
+        return []
+    return [("mean over", f"the construct moved by {_listed(card.offsets)} bases to the right")]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """Numbers as words of a sentence."""
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _calibration(card: Card) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from service.errors import ServiceError
 from training import doubt_command, learned_command, likelihood_command, pair_noise_command
 from training.ablation.command import ablation
+from training.assays import UNMOVED
 from training.campaign.command import campaign
 from training.campaign.command import recipes as list_recipes
 from training.card import update_calibration, update_headline, update_metrics
@@ -30,6 +31,7 @@ from training.options import (
     Draws,
     Models,
     Names,
+    Offsets,
     Save,
     TableFile,
     models_dir,
@@ -137,6 +139,7 @@ def export(
         typer.Option(help="Of a student: the recipe or model that it was distilled from."),
     ] = None,
     seed: Annotated[int, typer.Option(help="With --teacher: of the student's training.")] = 42,
+    offset: Offsets = None,
     table: TableFile = TABLE_PATH,
     runs: Runs = RUNS,
     models: Models = None,
@@ -158,6 +161,7 @@ def export(
         models_dir=models_dir(models),
         table=load_table(table),
         files=read_provenance(table),
+        offsets=offset or UNMOVED,
     )
     typer.echo(f"wrote {folder}")
 

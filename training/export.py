@@ -24,10 +24,11 @@ from torch.jit._trace import TracerWarning  # not exported elsewhere under mypy 
 
 from service.durable import write_file
 from service.registry import CONTRACT_VERSION, INPUT, OUTPUTS, UNITS
+from service.sequence import UNKNOWN
 from training.architectures.network import NetworkModule
-from training.assays import INSERT, Assay, window_codes
+from training.assays import INSERT, UNMOVED, WINDOW, Assay, window_codes
 from training.batches import insert_spans
-from training.card import MemberCard
+from training.card import MemberCard, read_card
 from training.members import Member, load_members
 
 OPSET = 17
@@ -71,8 +72,31 @@ def has_one_trunk(members: Sequence[Member]) -> bool:
     return True
 
 
+def checked_offsets(offsets: Sequence[int]) -> tuple[int, ...]:
+    """Offsets, if a whole insert stays inside the trunk's window at each of them.
+
+    Raises:
+      ExportError: there is none, one comes twice, or an insert would leave the window.
+    """
+    most = (WINDOW - INSERT) // 2
+    if not offsets or len(set(offsets)) != len(offsets) or max(map(abs, offsets)) > most:
+        raise ExportError(
+            f"offsets are different whole numbers from -{most} to {most}, got {list(offsets)}"
+        )
+    return tuple(offsets)
+
+
 class ServedModel(nn.Module):
-    """Members side by side over one window of genome: `bases (N, W) -> mu, sigma (N, M, T)`."""
+    """Members side by side over one window of genome: `bases (N, W) -> mu, sigma (N, M, T)`.
+
+    Args:
+      members: M, of one table.
+      offsets: by how many bases the construct stands to the right of where it stood in training.
+        mu is the mean over them, sigma the geometric mean.
+
+    Raises:
+      ExportError: of `served_assays`, `has_one_trunk` or `checked_offsets`.
+    """
 
     left: Tensor
     right: Tensor
@@ -81,8 +105,9 @@ class ServedModel(nn.Module):
     sd: Tensor
     constant_sigma: Tensor
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], offsets: Sequence[int] = UNMOVED) -> None:
         super().__init__()
+        self.offsets = checked_offsets(offsets)
         targets = served_assays(members)
         columns = [members[0].assays.index(assay) for assay in targets]
         self.networks = nn.ModuleList(member.network for member in members)
@@ -108,6 +133,23 @@ class ServedModel(nn.Module):
         # which run on the host and cost a CUDA session two copies a batch.
         zeros = codes[:, :1] * 0
         codes = torch.cat([zeros + self.left, codes, zeros + self.right], dim=1)
+        placed = [self._placed(codes, zeros + UNKNOWN, offset) for offset in self.offsets]
+        mu, sigma = zip(*(self._outputs(one) for one in placed), strict=True)
+        if len(placed) == 1:
+            return mu[0], sigma[0]
+        return torch.stack(mu).mean(dim=0), torch.stack(sigma).log().mean(dim=0).exp()
+
+    @staticmethod
+    def _placed(codes: Tensor, unknown: Tensor, offset: int) -> Tensor:
+        """`training.augment.move` of (N, 230) codes, with N of shape (N, 1) to fill up."""
+        if offset == 0:
+            return codes
+        if offset > 0:
+            return torch.cat([*[unknown] * offset, codes[:, :-offset]], dim=1)
+        return torch.cat([codes[:, -offset:], *[unknown] * -offset], dim=1)
+
+    def _outputs(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 230) codes -> mu and sigma (N, M, T)."""
         means, log_vars = zip(*self._predict(codes), strict=True)
         mu = torch.stack([one.index_select(1, self.columns) for one in means], dim=1)
         if all(one is None for one in log_vars):
@@ -171,12 +213,15 @@ def names_of(members: Sequence[Member]) -> tuple[str, str]:
     return "+".join(recipes), "+".join(fingerprints)
 
 
-def build_graph(members: Sequence[Member], name: str) -> onnx.ModelProto:
+def build_graph(
+    members: Sequence[Member], name: str, offsets: Sequence[int] = UNMOVED
+) -> onnx.ModelProto:
     """Trace the members into one graph and write the contract's metadata into it.
 
-    Members of several recipes are listed one by one beside it, as `ensemble`.
+    Members of several recipes are listed one by one beside it, as `ensemble`; offsets, where there
+    are others than 0, as `offsets`.
     """
-    served = ServedModel(members).eval()
+    served = ServedModel(members, offsets).eval()
     example = torch.randint(0, 5, (2, INSERT), dtype=torch.uint8)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -209,18 +254,22 @@ def build_graph(members: Sequence[Member], name: str) -> onnx.ModelProto:
     }
     if mixture := mixture_of(members):
         metadata["ensemble"] = json.dumps([asdict(origin) for origin in mixture])
+    if served.offsets != UNMOVED:
+        metadata["offsets"] = json.dumps(served.offsets)
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 @torch.inference_mode()
-def parity(members: Sequence[Member], graph: bytes, seed: int = 0) -> float:
+def parity(
+    members: Sequence[Member], graph: bytes, offsets: Sequence[int] = UNMOVED, seed: int = 0
+) -> float:
     """Largest absolute difference between torch and ONNX Runtime over batches of 1, 2 and 7.
 
     The sequences include N, so the all-zero column is compared too.
     """
-    served = ServedModel(members).eval()
+    served = ServedModel(members, offsets).eval()
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(seed)
     worst = 0.0
@@ -233,13 +282,16 @@ def parity(members: Sequence[Member], graph: bytes, seed: int = 0) -> float:
     return worst
 
 
-def export_model(member_files: Sequence[Path], folder: Path, name: str) -> list[Member]:
+def export_model(
+    member_files: Sequence[Path], folder: Path, name: str, offsets: Sequence[int] = UNMOVED
+) -> list[Member]:
     """Write `model.onnx` of these members into a model folder and copy the members beside it.
 
     Args:
       member_files: `member.safetensors` of each member; of one table, of one recipe or several.
       folder: of the model, made if missing.
       name: under which the registry serves it.
+      offsets: of `ServedModel`.
 
     Returns:
       The members, in the order of the graph's axis M.
@@ -249,8 +301,8 @@ def export_model(member_files: Sequence[Path], folder: Path, name: str) -> list[
       ExportError: torch and ONNX Runtime disagree by more than `PARITY_TOLERANCE`.
     """
     members = load_members(member_files, is_mixed=True)
-    graph = build_graph(members, name).SerializeToString()
-    difference = parity(members, graph)
+    graph = build_graph(members, name, offsets).SerializeToString()
+    difference = parity(members, graph, offsets)
     if difference > PARITY_TOLERANCE:
         raise ExportError(f"{name}: ONNX Runtime differs from torch by {difference:.2g} log2 units")
     names = member_names([member.seed for member in members], mixture_of(members))
@@ -273,6 +325,16 @@ def member_names(seeds: Sequence[int], mixture: Sequence[MemberCard] | None) -> 
     if mixture is None:
         return [f"{seed}.safetensors" for seed in seeds]
     return [origin.file for origin in mixture]
+
+
+def served_model(folder: Path) -> ServedModel:
+    """What `model.onnx` of a model folder was traced from, in evaluation mode.
+
+    Raises:
+      MemberError: the members do not belong together.
+      OSError: the card or a member's file is missing.
+    """
+    return ServedModel(model_members(folder), read_card(folder).placements).eval()
 
 
 def model_members(folder: Path) -> list[Member]:

@@ -152,12 +152,14 @@ def run_cycles(
     *,
     epochs_left: int,
     progress: bool,
+    trunk: Mapping[str, torch.Tensor] | None = None,
 ) -> NetworkModule | None:
     """Run the cycles that are not finished, each in its folder; return the last averaged weights.
 
-    None if `epochs_left` ended before the cycles did.
+    None if `epochs_left` ended before the cycles did. With `trunk`, the state of another network's
+    trunk, the first cycle starts from that.
     """
-    weights: dict[str, torch.Tensor] = {}
+    weights = {f"network.trunk.{name}": value for name, value in (trunk or {}).items()}
     first_epoch = 0
     for number, (cycle, place) in enumerate(zip(recipe.optim.cycles, folders, strict=True)):
         trained = recipe.start if number == 0 and recipe.start else recipe

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from service.registry import CONTRACT_VERSION, UNITS
-from training.assays import INSERT, JOINT_LIBRARY, Assay, window_codes
+from training.assays import INSERT, JOINT_LIBRARY, UNMOVED, Assay, window_codes
+from training.augment import move
 from training.batches import assays_of
-from training.card import LIMITS, Card, TargetCard, TrainingTable, write_card
+from training.card import LIMITS, Card, TargetCard, TrainingTable, read_card, write_card
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.sources import DataError
 from training.datasets.table import table_digest
@@ -40,6 +41,7 @@ def make_model(
     models_dir: Path,
     table: pd.DataFrame,
     files: Sequence[Mapping[str, Any]],
+    offsets: Sequence[int] = UNMOVED,
 ) -> Path:
     """Export members and write the card that says what they are.
 
@@ -50,6 +52,7 @@ def make_model(
       models_dir: folder of model folders.
       table: the assay table the members learned from.
       files: provenance of the table's source files, as `varsigma-train data` wrote it.
+      offsets: of `training.export.ServedModel`.
 
     Returns:
       The model folder. Metrics of an earlier export are gone: they were another graph's.
@@ -57,7 +60,7 @@ def make_model(
     Raises:
       DataError: the members were trained on another table.
       MemberError: the files do not belong together.
-      ExportError: the graph disagrees with torch.
+      ExportError: the graph disagrees with torch, or of `training.export.checked_offsets`.
     """
     digest = table_digest(table)
     if others := [file for file in member_files if load_member(file).data_digest != digest]:
@@ -66,7 +69,7 @@ def make_model(
             "that table or train again"
         )
     folder = models_dir / name
-    members = export_model(member_files, folder, name)
+    members = export_model(member_files, folder, name, offsets)
     served = served_assays(members)
     recipe, fingerprint = names_of(members)
     card = Card(
@@ -93,6 +96,7 @@ def make_model(
         limits=limits_of(served),
         training_data=_training_tables(table, files),
         ensemble=mixture_of(members),
+        offsets=None if tuple(offsets) == UNMOVED else tuple(offsets),
     )
     write_card(folder, card)
     return folder
@@ -220,12 +224,14 @@ def read_provenance(table_path: Path) -> list[dict[str, Any]]:
 
 
 def predictor_of(model_dir: Path) -> AssayPredictor:
-    """What the members of a model folder say of the rows of any assay, both strands averaged.
+    """What the members of a model folder say of the rows of any assay.
+
+    Mean and log-variance are means over both strands and over the offsets of the card.
 
     Raises:
       DataError: of `predict`, for an assay that the members, heads of a student, were not taught.
     """
-    members = model_members(model_dir)
+    members, offsets = model_members(model_dir), read_card(model_dir).placements
 
     def predict(
         rows: pd.DataFrame,
@@ -236,15 +242,17 @@ def predictor_of(model_dir: Path) -> AssayPredictor:
             raise DataError(f"{model_dir.name} knows {', '.join(names)}; not {wanted}")
         column = names.index(wanted)
         flanks = members[0].assays[column].flanks
-        strands = [
-            window_codes(rows["sequence"].tolist(), flanks, reverse=reverse)
+        sequences = rows["sequence"].tolist()
+        passes = [
+            move(window_codes(sequences, flanks, reverse=reverse), offset)
             for reverse in (False, True)
+            for offset in offsets
         ]
         means, log_vars = [], []
         has_variance = [ZOO[one.recipe].architecture.predicts_variance for one in members]
         for member in members:
             mean, sd = member.scale.mean[column], member.scale.sd[column]
-            predicted = [predict_constructs(member.network, codes) for codes in strands]
+            predicted = [predict_constructs(member.network, codes) for codes in passes]
             means.append(np.mean([mu[:, column] for mu, _ in predicted], axis=0) * sd + mean)
             variances = [log_var[:, column] for _, log_var in predicted if log_var is not None]
             if not variances and any(has_variance):

@@ -24,6 +24,15 @@ Data = Annotated[
 TableFile = Annotated[Path, typer.Option("--table", help="Assay table, as `data` wrote it.")]
 Models = Annotated[Path | None, typer.Option(help="Folder of models.", show_default="models/")]
 Names = Annotated[list[str], typer.Argument(help="Models, by the names of their folders.")]
+Offsets = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--offset",
+        help="Let the graph move the construct by so many bases to the right in the window of the "
+        "networks, and answer with the mean over all that are given; repeat it.",
+        show_default="0",
+    ),
+]
 Draws = Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")]
 Save = Annotated[
     bool, typer.Option("--save/--no-save", help="Put what was found into the model cards.")

@@ -17,7 +17,7 @@ from training.architectures.motifs import MotifCompact
 from training.architectures.network import Network
 from training.architectures.student import StudentHeads
 from training.architectures.trunks import Compact, DreamRNN, Trunk
-from training.augment import Augment, EvoAug
+from training.augment import Augment, EvoAug, Jitter
 from training.distil.loss import Distillation
 from training.distil.mutants import Mutants
 from training.losses.base import Loss
@@ -78,6 +78,7 @@ ZOO = index(
         # In bfloat16 for the sake of time (`make bench-precision`), which their names do not say.
         _levers("varsigma.motif_wide", MotifCompact(width=128), optim=_rounded(LONG)),
         _levers("varsigma.motif_wide_long", MotifCompact(width=128), optim=_rounded(LONGER)),
+        _levers("varsigma.motif_jitter", MotifCompact(), Jitter(), _rounded(LONGER)),
         # Its trunk stands for those of several members. It is as wide as a fifth of the cost of
         # those of varsigma-1 allows (`make bench-student`). Its labels have no noise, so it has no
         # dropout.

@@ -11,7 +11,7 @@ from torch import nn
 from service.registry import Model, Registry
 from service.session import _CUDA_OPTIONS, CPU, CUDA, Device, open_session
 from tests.gpu.machine import Machine
-from training.export import ServedModel, model_members
+from training.export import served_model
 
 PRECISIONS = ("fp32", "tf32", "fp16")
 
@@ -49,7 +49,7 @@ def model_of(name: str, machine: Machine, precision: str) -> Model:
 def torch_model(name: str, machine: Machine) -> nn.Module:
     """Return the members as the exporter saw them."""
     folder = Registry().models_dir / name
-    return ServedModel(model_members(folder)).eval().requires_grad_(False).to(machine.device)
+    return served_model(folder).requires_grad_(False).to(machine.device)
 
 
 def offered(machine: Machine) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from tests.training.small_recipe import SMALL
 from tests.training.toy_table import toy_table
 from training import members as members_module
 from training.assays import LENTI_FLANKS, WINDOW, window_codes
-from training.augment import EvoAug, inside
+from training.augment import OFFSETS, EvoAug, Jitter, inside, move
 from training.batches import EpochBatches, insert_spans
 from training.members import load_member
 from training.recipe import Cycle, Recipe, RecipeError
@@ -171,6 +171,30 @@ def test_an_augmented_epoch_is_the_plain_one_under_changed_sequences():
     for number in (0, 1):
         for left, measured in zip(epoch(nothing, number), epoch(plain, number), strict=True):
             assert torch.equal(left.codes, measured.codes)
+
+
+@pytest.mark.parametrize("offset", [-3, -1, 0, 1, 15])
+def test_a_move_keeps_the_letters_and_their_order(offset):
+    codes, _ = constructs(("", ""))
+    moved = move(codes, offset)
+    for row in range(len(codes)):
+        for column in range(WINDOW):
+            source = column - offset
+            expected = codes[row, source] if 0 <= source < WINDOW else 4
+            assert moved[row, column] == expected
+
+
+def test_jitter_moves_each_row_by_one_of_its_offsets_all_as_often():
+    codes, spans = constructs(LENTI_FLANKS, [200] * 800)
+    before = codes.copy()
+    jittered = Jitter().apply(codes, spans, np.random.default_rng(3))
+    np.testing.assert_array_equal(codes, before)
+    is_moved = np.stack([(jittered == move(codes, offset)).all(axis=1) for offset in OFFSETS])
+    assert (is_moved.sum(axis=0) == 1).all()
+    # 200 expected of each; five standard deviations.
+    assert (np.abs(is_moved.sum(axis=1) - 200) < 62).all()
+    # Every way in which two rounds of pooling pairs can fall.
+    assert {offset % 4 for offset in OFFSETS} == {0, 1, 2, 3}
 
 
 def test_a_recipe_says_in_which_cycles_it_is_on():

@@ -13,10 +13,11 @@ from service.sequence import encode
 from training.architectures.heads import MeanHeads, MeanVarianceHeads
 from training.architectures.network import Network
 from training.architectures.trunks import Compact, DreamRNN
-from training.assays import ASSAYS, LENTI_FLANKS, Assay
+from training.assays import ASSAYS, LENTI_FLANKS, Assay, window_codes
+from training.augment import move
 from training.batches import Scale
 from training.export import ExportError, build_graph, parity, served_assays
-from training.members import Member
+from training.members import Member, predict_constructs
 
 SMALL_RNN = DreamRNN(channels=8, hidden=6, features=8)
 
@@ -98,6 +99,46 @@ def test_without_variance_heads_sigma_is_the_residual_sd_of_the_assay():
     (sigma,) = session(build_graph([one], "toy")).run(["sigma"], {"bases": bases})
     expected = [one.residual_sd[column] * one.scale.sd[column] for column in range(3)]
     np.testing.assert_allclose(sigma[:, 0], np.tile(expected, (4, 1)), rtol=1e-5)
+
+
+def test_offsets_move_the_construct_and_are_averaged_over():
+    members = [member(Network(Compact(width=16), MeanVarianceHeads()), seed) for seed in (1, 2)]
+    offsets = (-1, 0, 2)
+    graph = build_graph(members, "toy", offsets)
+    assert parity(members, graph.SerializeToString(), offsets) < 1e-5
+    metadata = {entry.key: entry.value for entry in graph.metadata_props}
+    assert json.loads(metadata["offsets"]) == list(offsets)
+    assert not {node.op_type for node in graph.graph.node} & {"ConstantOfShape", "Expand", "Loop"}
+    rng = np.random.default_rng(0)
+    inserts = ["".join(rng.choice([*"ACGTN"], 200)) for _ in range(6)]
+    mu, sigma = session(graph).run(["mu", "sigma"], {"bases": np.stack([*map(encode, inserts)])})
+    codes = window_codes(inserts, LENTI_FLANKS)
+    for number, one in enumerate(members):
+        means, log_vars = zip(
+            *(predict_constructs(one.network, move(codes, offset)) for offset in offsets),
+            strict=True,
+        )
+        sd, mean = one.scale.sd[:3], one.scale.mean[:3]
+        expected = np.mean(means, axis=0)[:, :3] * sd + mean
+        np.testing.assert_allclose(mu[:, number], expected, atol=1e-5)
+        expected = np.exp(0.5 * np.mean(log_vars, axis=0)[:, :3]) * sd
+        np.testing.assert_allclose(sigma[:, number], expected, rtol=1e-4)
+        # Each placement says something else.
+        assert all(np.abs(one - means[1]).max() > 1e-4 for one in (means[0], means[2]))
+
+
+def test_a_graph_without_offsets_is_the_one_that_always_was():
+    members = [member(Network(Compact(width=16), MeanVarianceHeads()), 1)]
+    plain, unmoved = build_graph(members, "toy"), build_graph(members, "toy", (0,))
+    assert plain.SerializeToString() == unmoved.SerializeToString()
+    assert "offsets" not in {entry.key for entry in plain.metadata_props}
+
+
+@pytest.mark.parametrize("offsets", [(), (0, 0), (16,), (0, -16)])
+def test_offsets_that_cannot_be_are_refused(offsets):
+    members = [member(Network(Compact(width=16), MeanVarianceHeads()), 1)]
+    with pytest.raises(ExportError, match="from -15 to 15"):
+        build_graph(members, "toy", offsets)
 
 
 def test_every_served_sigma_varies_with_the_sequence():

@@ -13,7 +13,7 @@ from tests.training.small_recipe import SMALL
 from tests.training.toy_table import toy_table
 from training import folder as folder_module
 from training import members as members_module
-from training.card import read_card
+from training.card import read_card, render_readme
 from training.datasets.homology import TEST_FOLD
 from training.datasets.sources import DataError
 from training.export import ServedModel
@@ -60,6 +60,22 @@ def test_the_service_serves_what_was_exported(model_dir, table):
     np.testing.assert_allclose(np.mean([mu for mu, _ in strands], axis=0)[:, :, 1], mu, atol=1e-5)
     served = np.mean([2 * np.log(sigma) for _, sigma in strands], axis=0)[:, :, 1]
     np.testing.assert_allclose(served, log_var, atol=1e-4)
+
+
+def test_a_model_that_moves_constructs_says_so_and_is_read_as_it_is_served(
+    model_dir, table, tmp_path
+):
+    files = [model_dir / "members" / f"{seed}.safetensors" for seed in (1, 2)]
+    folder = make_model(
+        files, name="toy", models_dir=tmp_path, table=table, files=FILES, offsets=(0, 1)
+    )
+    card = read_card(folder)
+    assert (card.offsets, read_card(model_dir).offsets) == ((0, 1), None)
+    assert "moved by 0 and 1 bases" in render_readme(card)
+    test_the_service_serves_what_was_exported(folder, table)
+    rows = table[table["assay"] == "joint_K562"]
+    moved, still = predictor_of(folder)(rows)[0], predictor_of(model_dir)(rows)[0]
+    assert np.abs(moved - still).max() > 1e-4
 
 
 def test_a_prediction_depends_on_the_assay_it_is_asked_for(model_dir, table):

@@ -11,10 +11,20 @@ from typing import Annotated
 import typer
 
 from service.registry import Registry
+from training.assays import UNMOVED
 from training.datasets.table import TABLE_PATH, load_table
 from training.distil.places import trained_members
 from training.evaluation.challenge import CHALLENGE_LOG
-from training.options import Data, Draws, Models, TableFile, models_dir, need_data, parse_sums
+from training.options import (
+    Data,
+    Draws,
+    Models,
+    Offsets,
+    TableFile,
+    models_dir,
+    need_data,
+    parse_sums,
+)
 from training.zoo import ZOO
 
 RUNS = Path("build/runs")
@@ -50,6 +60,7 @@ def store(
     strands: Annotated[
         int, typer.Option(min=1, max=2, help="Of variants: 1 scores the plus strand alone, 2 both.")
     ] = 2,
+    offset: Offsets = None,
     data: Data = None,
     table: TableFile = TABLE_PATH,
     runs: Annotated[Path, typer.Option(help="Folder of training runs: RUNS/RECIPE/SEED.")] = RUNS,
@@ -63,8 +74,8 @@ def store(
     from training.ablation.store import predict_entry  # noqa: PLC0415
     from training.folder import make_model  # noqa: PLC0415
 
-    if model is not None and (recipe is not None or member):
-        raise typer.BadParameter("--model stands in place of --recipe and --member")
+    if model is not None and (recipe is not None or member or offset):
+        raise typer.BadParameter("--model stands in place of --recipe, --member and --offset")
     chosen = recipe or name
     if model is None and chosen not in ZOO:
         raise typer.BadParameter(
@@ -81,7 +92,14 @@ def store(
     frame = load_table(table)
     with TemporaryDirectory() if model is None else nullcontext(folder) as place:
         if model is None:
-            make_model(files, name=name, models_dir=Path(place), table=frame, files=())
+            make_model(
+                files,
+                name=name,
+                models_dir=Path(place),
+                table=frame,
+                files=(),
+                offsets=offset or UNMOVED,
+            )
         entry = predict_entry(
             name,
             model_name=model or name,

@@ -145,6 +145,7 @@ def _provenance(
         "assays": [target["assay"] for target in card["targets"]],
         "strands": options.strands,
         "shifts": list(options.shifts),
+        **({"offsets": card["offsets"]} if card.get("offsets") else {}),
         "sha256": digests,
         "code": code_version(),
         "versions": versions,

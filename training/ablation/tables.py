@@ -130,6 +130,8 @@ def sources(rows: Sequence[Row]) -> Table:
     for entry in entries.values():
         of = entry.provenance
         passes = f"{of['strands']} strands, shifts {', '.join(map(str, of['shifts']))}"
+        if offsets := of.get("offsets"):  # entries of models that move no construct have none
+            passes += f", offsets {', '.join(map(str, offsets))}"
         seeds = ", ".join(str(seed) for seed in entry.seeds)
         digests = (str(of["model_sha256"])[:12], f"{entry.name}.npz", entry.sha256[:12])
         cells.append([entry.name, of["recipe"], of["fingerprint"], seeds, passes, *digests])

@@ -81,6 +81,8 @@ class StudentHeads(Heads):
     Attributes:
       mean: of each head, `linear` or, with a hidden layer, `mlp`.
       hidden: units of each hidden layer.
+      is_warm: whether the trunk starts from that of the first member of the teacher that has the
+        same trunk but for dropout.
     """
 
     predicts_variance: ClassVar[bool] = True
@@ -88,6 +90,7 @@ class StudentHeads(Heads):
 
     mean: Literal["linear", "mlp"] = "linear"
     hidden: int = 64
+    is_warm: bool = False
 
     def build(self, n_features: int, assays: Sequence[Assay]) -> nn.Module:
         """A fresh head set for these columns, which are as `taught` orders them."""

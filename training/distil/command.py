@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from service.registry import Registry
+from training.assays import UNMOVED
+from training.card import read_card
 from training.datasets.table import TABLE_PATH, load_table
 from training.distil.places import trained_members
 from training.options import Models, models_dir
@@ -51,21 +53,33 @@ def distil(
 
     if student not in ZOO:
         raise typer.BadParameter(f"no recipe {student!r}; there are {', '.join(ZOO)}")
-    files = _teacher_files(teacher, runs, models_dir(models), member or ())
+    files, offsets = _teacher_of(teacher, runs, models_dir(models), member or ())
     paths = distil_student(
-        ZOO[student], seed, files, load_table(table), runs, teacher_name=teacher, threads=threads
+        ZOO[student],
+        seed,
+        files,
+        load_table(table),
+        runs,
+        teacher_name=teacher,
+        offsets=offsets,
+        threads=threads,
     )
     for path in paths or ():
         typer.echo(f"{student}, taught by {teacher}, head {path.stem}: {path}")
 
 
-def _teacher_files(teacher: str, runs: Path, models: Path, seeds: Sequence[int]) -> list[Path]:
-    """Files of the members that teach; what was trained here goes before what was exported."""
+def _teacher_of(
+    teacher: str, runs: Path, models: Path, seeds: Sequence[int]
+) -> tuple[list[Path], tuple[int, ...]]:
+    """Files of the members that teach, and the offsets that they are averaged over.
+
+    What was trained here goes before what was exported.
+    """
     from training.export import model_files  # noqa: PLC0415 (torch takes seconds to load)
 
     names = Registry(models).names() if models.is_dir() else []
     if teacher in ZOO and ((runs / teacher).is_dir() or teacher not in names):
-        return trained_members(ZOO[teacher], runs, seeds)
+        return trained_members(ZOO[teacher], runs, seeds), UNMOVED
     if teacher not in names:
         raise typer.BadParameter(
             f"no recipe and no model {teacher!r}; recipes are {', '.join(ZOO)}; models are "
@@ -77,4 +91,4 @@ def _teacher_files(teacher: str, runs: Path, models: Path, seeds: Sequence[int])
     files = model_files(models / teacher)
     if missing := [str(file) for file in files if not file.exists()]:
         raise typer.BadParameter(f"not there: {', '.join(missing)}; export the model again")
-    return files
+    return files, read_card(models / teacher).placements

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from service.sequence import Codes
 from training.architectures.student import taught
-from training.assays import INSERT, Assay, window_codes
-from training.augment import inside
+from training.assays import INSERT, UNMOVED, Assay, window_codes
+from training.augment import inside, move
 from training.batches import EpochBatches, LabelledSequences, insert_spans, typical_variance
 from training.distil.mutants import Mutants
 from training.export import mixture_of
@@ -47,25 +47,44 @@ class Teacher:
     Args:
       members: of one table, and of one recipe or several.
       assays: those of theirs that are taught; all have the same flanks.
+      offsets: as `training.export.ServedModel` moves constructs for these members.
       is_rounded: whether they answer in bfloat16; `make bench-precision` prints what that does to
         the differences between a sequence and its copy.
     """
 
     def __init__(
-        self, members: Sequence[Member], assays: Sequence[Assay], *, is_rounded: bool = False
+        self,
+        members: Sequence[Member],
+        assays: Sequence[Assay],
+        *,
+        offsets: Sequence[int] = UNMOVED,
+        is_rounded: bool = False,
     ) -> None:
-        self.members, self.assays = members, tuple(assays)
+        self.members, self.assays, self.offsets = members, tuple(assays), tuple(offsets)
         self.columns = [members[0].assays.index(assay) for assay in assays]
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.is_rounded = is_rounded
         self.networks = [member.network.to(self.device) for member in members]
 
-    def label(self, codes: Codes) -> Labels:
-        """What each member says of (n, 230) codes of constructs.
+    def label(self, codes: Codes, offsets: Sequence[int] | None = None) -> Labels:
+        """What each member says of (n, 230) codes of constructs, moved by each of the offsets.
+
+        Args:
+          codes: of the constructs.
+          offsets: over which means and log-variances are averaged; None for all of the teacher's.
 
         Raises:
           DistilError: a member that predicts no variance.
         """
+        chosen = self.offsets if offsets is None else offsets
+        mean, log_var = (
+            np.mean(parts, axis=0)
+            for parts in zip(*(self._said(move(codes, one)) for one in chosen), strict=True)
+        )
+        return mean, np.exp(log_var)
+
+    def _said(self, codes: Codes) -> Labels:
+        """Means and log-variances of constructs where they stand."""
         means, log_vars = [], []
         for member, network in zip(self.members, self.networks, strict=True):
             with torch.autocast(self.device, torch.bfloat16, enabled=self.is_rounded):
@@ -74,7 +93,7 @@ class Teacher:
                 raise DistilError(f"members of {member.recipe} predict no variance")
             means.append(mu[:, self.columns])
             log_vars.append(log_var[:, self.columns])
-        return np.concatenate(means, axis=1), np.exp(np.concatenate(log_vars, axis=1))
+        return np.concatenate(means, axis=1), np.concatenate(log_vars, axis=1)
 
     def lessons(self, data: LabelledSequences) -> LabelledSequences:
         """The same inserts as the service would present them, under the labels of the teacher.
@@ -119,7 +138,8 @@ class TaughtBatches(EpochBatches):
     """Batches of constructs and mutated copies, in adjacent rows, with what the teacher says.
 
     As with `EpochBatches`, an epoch depends on (seed, epoch) alone. Of the constructs the teacher
-    is asked once, in both orientations; of the copies, which are never the same, batch by batch.
+    is asked once, in both orientations; of the copies, which are never the same, batch by batch,
+    at one of its offsets: what it says on average over them comes out of many batches.
 
     Args:
       data: constructs as `Teacher.lessons` presents them.
@@ -160,14 +180,14 @@ class TaughtBatches(EpochBatches):
             reverse = rng.random(len(rows)) < 0.5
             codes = self.data.oriented(rows, reverse)
             copies = self.mutants.copies(codes, self.data.inserts[rows], rng)
+            asked = self.teacher.label(copies, [int(rng.choice(self.teacher.offsets))])
+            codes, copies = self.mutants.placed((codes, copies), rng)
             forward, backward = (
                 tuple(values[rows] for values in labels) for labels in self.labels_of
             )
             mean, variance = (
                 _interleaved(np.where(reverse[:, None], turned, plain), of_copies)
-                for plain, turned, of_copies in zip(
-                    forward, backward, self.teacher.label(copies), strict=True
-                )
+                for plain, turned, of_copies in zip(forward, backward, asked, strict=True)
             )
             yield Batch(
                 codes=torch.from_numpy(_interleaved(codes, copies)),

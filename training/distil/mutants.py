@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.sequence import Codes
-from training.augment import N_BASES, inside, substitute
+from training.assays import UNMOVED
+from training.augment import N_BASES, inside, move_each, substitute
 from training.samplers.base import Shuffled
 
 
@@ -23,11 +24,14 @@ class Mutants(Shuffled):
 
     Attributes:
       most: substitutions in a copy.
+      offsets: of which each pair gets one, all as likely: by how many bases the student sees it
+        moved to the right.
     """
 
     makes_pairs: ClassVar[bool] = True
 
     most: int = 20
+    offsets: tuple[int, ...] = UNMOVED
 
     def copies(self, codes: Codes, inserts: NDArray[np.int64], rng: np.random.Generator) -> Codes:
         """Mutate each construct, anew in every epoch.
@@ -48,3 +52,9 @@ class Mutants(Shuffled):
         order = np.where(usable, rng.random(codes.shape), np.inf).argsort(axis=1)
         rank = order.argsort(axis=1)
         return substitute(codes, usable & (rank < wanted[:, None]), rng)
+
+    def placed(self, pairs: tuple[Codes, Codes], rng: np.random.Generator) -> tuple[Codes, Codes]:
+        """Move constructs and copies, (n, L) codes each, both of a pair by the same offset."""
+        drawn = rng.choice(self.offsets, len(pairs[0]))
+        constructs, copies = (move_each(codes, drawn) for codes in pairs)
+        return constructs, copies

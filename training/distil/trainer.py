@@ -9,8 +9,8 @@ whatever reads members reads those of a student. The export puts them back on on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
@@ -19,9 +19,11 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from training.architectures.network import NetworkModule
-from training.assays import Assay
+from training.architectures.student import StudentHeads
+from training.assays import UNMOVED, Assay
 from training.batches import LabelledSequences, Scale
 from training.datasets.table import table_digest
 from training.distil.lessons import DistilError, TaughtBatches, Teacher, head_numbers
@@ -33,6 +35,10 @@ from training.fitting import quiet, run_cycles
 from training.members import Member, TaughtBy, load_members, predict_constructs, save_member
 from training.recipe import Recipe
 from training.trainer import claim, split
+from training.zoo import ZOO
+
+_DROPOUT = {"dropout": 0.0}
+"""What a trunk may differ in and keep its weights."""
 
 
 def distil_student(
@@ -43,6 +49,7 @@ def distil_student(
     runs: Path,
     *,
     teacher_name: str | None = None,
+    offsets: Sequence[int] = UNMOVED,
     threads: int = 1,
     progress: bool = True,
     stop_after: int | None = None,
@@ -60,6 +67,7 @@ def distil_student(
       table: the assay table that they learned from.
       runs: folder of all runs; that of this one is `student_folder`.
       teacher_name: in the name of that folder; by default its recipes.
+      offsets: over which the teacher is averaged, as `training.export.ServedModel` does.
       threads: of torch; part of what makes a run bit-identical.
       progress: show a progress bar.
       stop_after: end after this many epochs of this call, as if interrupted.
@@ -81,6 +89,7 @@ def distil_student(
         raise DistilError(f"{teachers[0]} is a head of a student: distil from its teacher")
     assays = served_assays(members)
     (recipes, fingerprints), numbers = names_of(members), head_numbers(members)
+    trunk = _trunk_of(recipe, members)
     folder = student_folder(runs, recipe.name, seed, teacher_name or recipes)
     claim(
         folder,
@@ -90,6 +99,7 @@ def distil_student(
             "teacher": fingerprints,
             "members": numbers,
             "teacher_sha256": _digest(teachers),
+            "offsets": list(offsets),
             "seed": seed,
             "threads": threads,
         },
@@ -102,7 +112,7 @@ def distil_student(
         lightning.seed_everything(seed, verbose=False)
         train, measured, _ = split(table)
         optim = recipe.optim
-        teacher = Teacher(members, assays, is_rounded=optim.is_rounded)
+        teacher = Teacher(members, assays, offsets=offsets, is_rounded=optim.is_rounded)
         validation = teacher.lessons(measured)
         batches = TaughtBatches(
             teacher.lessons(train),
@@ -120,6 +130,7 @@ def distil_student(
             [folder / f"cycle{number}" for number in range(len(optim.cycles))],
             epochs_left=optim.epochs if stop_after is None else stop_after,
             progress=progress,
+            trunk=trunk,
         )
     if network is None:
         return None
@@ -142,6 +153,22 @@ def distil_student(
         )
         save_member(head, path)
     return paths
+
+
+def _trunk_of(recipe: Recipe, members: Sequence[Member]) -> Mapping[str, Tensor] | None:
+    """State of the trunk that a student starts from, of the first member that has the same.
+
+    Raises:
+      DistilError: it is to start from one, and no member has it.
+    """
+    if not cast(StudentHeads, recipe.architecture.heads).is_warm:
+        return None
+    trunk = recipe.architecture.trunk
+    for member in members:
+        its = ZOO[member.recipe].architecture.trunk
+        if type(its) is type(trunk) and asdict(its) | _DROPOUT == asdict(trunk) | _DROPOUT:
+            return member.network.trunk.state_dict()
+    raise DistilError(f"{recipe.name} starts from the trunk of a member, and none has {trunk}")
 
 
 def _digest(files: Sequence[Path]) -> str:

@@ -15,14 +15,14 @@ from tests.toy_models import SumModel, write_model
 from tests.training.small_recipe import SMALL
 from tests.training.test_folder import FILES
 from tests.training.toy_table import toy_table
-from training import cli
+from training import cli, fitting
 from training import members as members_module
 from training.architectures.heads import MeanHeads, Prediction
 from training.architectures.network import Network
 from training.architectures.student import StudentHeads, taught
 from training.architectures.trunks import Compact
 from training.assays import LENTI_FLANKS
-from training.augment import EvoAug
+from training.augment import EvoAug, move
 from training.card import read_card
 from training.datasets.homology import TEST_FOLD, VALIDATION_FOLD
 from training.datasets.sources import DataError
@@ -140,9 +140,9 @@ def test_a_teacher_answers_in_the_precision_of_the_recipe(
     asked = []
 
     class Watched(Teacher):
-        def label(self, codes):
+        def label(self, *asked_for):
             asked.append(self.is_rounded)
-            return super().label(codes)
+            return super().label(*asked_for)
 
     monkeypatch.setattr(trainer, "Teacher", Watched)
     recipe = dataclasses.replace(PUPIL, optim=dataclasses.replace(PUPIL.optim, precision=precision))
@@ -176,6 +176,89 @@ def test_a_batch_is_constructs_and_copies_under_their_own_labels(table, teacher)
     assert len(set(seen)) == len(seen)
     assert all(row in forward | reverse for row in seen)
     assert 0.3 < sum(row in reverse for row in seen) / len(seen) < 0.7
+
+
+def test_a_teacher_that_moves_constructs_answers_with_the_mean(table, teachers, teacher):
+    lessons = teacher.lessons(split(table)[1])
+    moving = Teacher(load_members(teachers), teacher.assays, offsets=(0, 1, -2))
+    mean, variance = moving.label(lessons.codes)
+    alone = [teacher.label(move(lessons.codes, offset)) for offset in (0, 1, -2)]
+    np.testing.assert_allclose(mean, np.mean([mu for mu, _ in alone], axis=0), atol=1e-6)
+    log_var = np.mean([np.log(var) for _, var in alone], axis=0)
+    np.testing.assert_allclose(np.log(variance), log_var, atol=1e-5)
+    # It teaches as the exported graph of the same members answers.
+    served = ServedModel(moving.members, moving.offsets).eval()
+    with torch.inference_mode():
+        mu, _ = served(torch.from_numpy(lessons.codes[:, 15:215].copy()))
+    scale = moving.members[0].scale
+    taught_mu = mean.reshape(len(mean), 2, 3) * scale.sd[:3] + scale.mean[:3]
+    np.testing.assert_allclose(mu.numpy(), taught_mu, atol=1e-4)
+
+
+def test_a_pair_is_seen_at_one_offset_and_labelled_by_the_teacher_alone(table, teachers, teacher):
+    moving = Teacher(load_members(teachers), teacher.assays, offsets=(0, 1))
+    sampler = Mutants(offsets=(-1, 0, 2))
+    batches = TaughtBatches(
+        moving.lessons(split(table)[0]), moving, sampler, batch_size=32, seed=5, epochs=2
+    )
+    data = batches.data
+    stood = {
+        row.tobytes(): mean
+        for codes in (data.codes, data.reverse_codes)
+        for row, mean in zip(codes, moving.label(codes)[0], strict=True)
+    }
+
+    def back(rows, offset):
+        """Where they stood; what left the window was adapter, the same of every construct."""
+        rows = move(rows, -offset)
+        for edge in (slice(0, 15), slice(215, 230)):
+            rows[:, edge] = data.codes[0, edge]
+        return rows
+
+    used = set()
+    for batch in batches:
+        pairs = batch.codes.numpy().reshape(-1, 2, 230)
+        for pair, (of_construct, of_copy) in zip(
+            pairs, batch.activity.numpy().reshape(len(pairs), 2, -1), strict=True
+        ):
+            found = {offset: back(pair, offset) for offset in sampler.offsets}
+            ((offset, (construct, copy)),) = (
+                (offset, rows) for offset, rows in found.items() if rows[0].tobytes() in stood
+            )
+            used.add(offset)
+            np.testing.assert_allclose(of_construct, stood[construct.tobytes()], atol=1e-5)
+            said = [teacher.label(copy[None], [by])[0][0] for by in (0, 1)]
+            assert min(np.abs(of_copy - one).max() for one in said) < 1e-5
+        if used == {*sampler.offsets}:
+            return
+    raise AssertionError(f"only {used} were met")
+
+
+def test_a_warm_student_starts_from_the_trunk_of_a_member(table, teachers, tmp_path, monkeypatch):
+    small = SMALL.architecture.trunk
+    warm = dataclasses.replace(
+        PUPIL,
+        architecture=Network(
+            dataclasses.replace(small, dropout=0.0), StudentHeads(hidden=8, is_warm=True)
+        ),
+    )
+    started = {}
+
+    def watch(module, *_, **__):
+        started.update(module.network.trunk.state_dict())
+        raise Seen
+
+    monkeypatch.setattr(fitting, "_fit", watch)
+    with pytest.raises(Seen):
+        distil_student(warm, 7, teachers, table, tmp_path, progress=False)
+    theirs = load_members(teachers)[0].network.trunk.state_dict()
+    assert all(torch.equal(started[name], value) for name, value in theirs.items())
+    other = dataclasses.replace(small, width=small.width + 8)
+    cold = dataclasses.replace(
+        warm, architecture=Network(other, StudentHeads(hidden=8, is_warm=True))
+    )
+    with pytest.raises(DistilError, match="starts from the trunk of a member"):
+        distil_student(cold, 7, teachers, table, tmp_path / "cold", progress=False)
 
 
 def test_an_epoch_of_lessons_is_a_function_of_seed_and_number(table, teacher):
