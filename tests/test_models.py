@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from service.registry import Model, Registry
 from training.card import read_card, render_readme
-from training.export import member_names
+from training.export import member_names, served_model
 from training.zoo import ZOO
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +73,15 @@ def test_the_contract_holds(model: Model) -> None:
     assert mu.dtype == sigma.dtype == np.float32
     alone = np.concatenate([model.run(row[None])[0] for row in bases])
     np.testing.assert_allclose(alone, mu, atol=1e-4)
+
+
+def test_the_graph_is_that_of_the_members_beside_it(folder: Path, model: Model) -> None:
+    served = served_model(folder)
+    bases = np.random.default_rng(3).integers(0, 5, (7, model.info.window), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = served(torch.from_numpy(bases))
+    for got, wanted in zip(model.run(bases), expected, strict=True):
+        np.testing.assert_allclose(got, wanted.numpy(), atol=1e-4)
 
 
 def test_sigma_is_positive_and_varies_where_the_recipe_predicts_it(model: Model) -> None:

@@ -23,6 +23,20 @@ LENTI_FLANKS = ("AGGACCGGATCAACT", "CATTGCGTGAACCGA")
 """The constant 15-base adapters of the lentiMPRA libraries (5', 3')."""
 
 
+def checked_offsets(offsets: Sequence[int]) -> tuple[int, ...]:
+    """Offsets of constructs, if a whole insert stays inside the trunk's window at each of them.
+
+    Raises:
+      ValueError: there is none, one comes twice, or an insert would leave the window.
+    """
+    most = (WINDOW - INSERT) // 2
+    if not offsets or len(set(offsets)) != len(offsets) or max(map(abs, offsets)) > most:
+        raise ValueError(
+            f"offsets are different whole numbers from -{most} to {most}, got {list(offsets)}"
+        )
+    return tuple(offsets)
+
+
 @dataclass(frozen=True, slots=True)
 class Assay:
     """One measured table: one column of labels.

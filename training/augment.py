@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.sequence import BASES, UNKNOWN, Codes
+from training.assays import checked_offsets
 
 N_BASES = BASES.index("N")
 Positions = NDArray[np.int64]
@@ -83,7 +84,8 @@ class Augment:
           rng: seeded by (seed, epoch), so that an epoch can be drawn again.
 
         Returns:
-          (n, L) codes.
+          (n, L) codes of which the labels still hold; where constructs move, `inserts` may no
+          longer be where their inserts are.
         """
         raise NotImplementedError
 
@@ -98,10 +100,17 @@ class Jitter(Augment):
 
     Attributes:
       offsets: of which each row gets one, all as likely; see `move`.
+
+    Raises:
+      ValueError: of `training.assays.checked_offsets`.
     """
 
     cycles: tuple[int, ...] = (0, 1)
     offsets: tuple[int, ...] = OFFSETS
+
+    def __post_init__(self) -> None:
+        """Refuse offsets that lose bases of an insert."""
+        checked_offsets(self.offsets)
 
     def apply(self, codes: Codes, inserts: Positions, rng: np.random.Generator) -> Codes:
         """Move the rows of one batch; see the base class."""

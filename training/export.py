@@ -24,9 +24,9 @@ from torch.jit._trace import TracerWarning  # not exported elsewhere under mypy 
 
 from service.durable import write_file
 from service.registry import CONTRACT_VERSION, INPUT, OUTPUTS, UNITS
-from service.sequence import UNKNOWN
 from training.architectures.network import NetworkModule
-from training.assays import INSERT, UNMOVED, WINDOW, Assay, window_codes
+from training.assays import INSERT, UNMOVED, Assay, checked_offsets, window_codes
+from training.augment import move
 from training.batches import insert_spans
 from training.card import MemberCard, read_card
 from training.members import Member, load_members
@@ -72,18 +72,9 @@ def has_one_trunk(members: Sequence[Member]) -> bool:
     return True
 
 
-def checked_offsets(offsets: Sequence[int]) -> tuple[int, ...]:
-    """Offsets, if a whole insert stays inside the trunk's window at each of them.
-
-    Raises:
-      ExportError: there is none, one comes twice, or an insert would leave the window.
-    """
-    most = (WINDOW - INSERT) // 2
-    if not offsets or len(set(offsets)) != len(offsets) or max(map(abs, offsets)) > most:
-        raise ExportError(
-            f"offsets are different whole numbers from -{most} to {most}, got {list(offsets)}"
-        )
-    return tuple(offsets)
+def _edges(offset: int) -> tuple[str, str]:
+    """Names of what stands left and right of an insert in a construct moved by so many bases."""
+    return ("left", "right") if offset == 0 else (f"left{offset:+d}", f"right{offset:+d}")
 
 
 class ServedModel(nn.Module):
@@ -95,11 +86,9 @@ class ServedModel(nn.Module):
         mu is the mean over them, sigma the geometric mean.
 
     Raises:
-      ExportError: of `served_assays`, `has_one_trunk` or `checked_offsets`.
+      ExportError: of `served_assays` or `has_one_trunk`, or an insert would leave the window.
     """
 
-    left: Tensor
-    right: Tensor
     columns: Tensor
     mean: Tensor
     sd: Tensor
@@ -107,16 +96,22 @@ class ServedModel(nn.Module):
 
     def __init__(self, members: Sequence[Member], offsets: Sequence[int] = UNMOVED) -> None:
         super().__init__()
-        self.offsets = checked_offsets(offsets)
+        try:
+            self.offsets = checked_offsets(offsets)
+        except ValueError as error:
+            raise ExportError(str(error)) from error
         targets = served_assays(members)
         columns = [members[0].assays.index(assay) for assay in targets]
         self.networks = nn.ModuleList(member.network for member in members)
         self.has_one_trunk = has_one_trunk(members)
         # As a row of training: N between short flanks and the ends of the trunk's window.
-        construct = window_codes(["A" * INSERT], targets[0].flanks).astype(np.int64)
+        construct = window_codes(["A" * INSERT], targets[0].flanks)
         [(start, end)] = insert_spans([INSERT], targets[0].flanks)
-        self.register_buffer("left", torch.from_numpy(construct[:, :start].copy()))
-        self.register_buffer("right", torch.from_numpy(construct[:, end:].copy()))
+        for offset in self.offsets:
+            moved = move(construct, offset)
+            edges = moved[:, : start + offset], moved[:, end + offset :]
+            for name, edge in zip(_edges(offset), edges, strict=True):
+                self.register_buffer(name, torch.from_numpy(edge.astype(np.int64)))
         self.register_buffer("columns", torch.tensor(columns))
         stacked = {
             "mean": np.stack([member.scale.mean[columns] for member in members]),
@@ -132,21 +127,16 @@ class ServedModel(nn.Module):
         # Zeros of shape (N, 1) broadcast the adapters; expand() would leave Shape nodes behind,
         # which run on the host and cost a CUDA session two copies a batch.
         zeros = codes[:, :1] * 0
-        codes = torch.cat([zeros + self.left, codes, zeros + self.right], dim=1)
-        placed = [self._placed(codes, zeros + UNKNOWN, offset) for offset in self.offsets]
+        placed = [self._construct(codes, zeros, offset) for offset in self.offsets]
         mu, sigma = zip(*(self._outputs(one) for one in placed), strict=True)
         if len(placed) == 1:
             return mu[0], sigma[0]
         return torch.stack(mu).mean(dim=0), torch.stack(sigma).log().mean(dim=0).exp()
 
-    @staticmethod
-    def _placed(codes: Tensor, unknown: Tensor, offset: int) -> Tensor:
-        """`training.augment.move` of (N, 230) codes, with N of shape (N, 1) to fill up."""
-        if offset == 0:
-            return codes
-        if offset > 0:
-            return torch.cat([*[unknown] * offset, codes[:, :-offset]], dim=1)
-        return torch.cat([codes[:, -offset:], *[unknown] * -offset], dim=1)
+    def _construct(self, codes: Tensor, zeros: Tensor, offset: int) -> Tensor:
+        """(N, 200) codes of inserts -> (N, 230) of constructs; zeros are (N, 1)."""
+        left, right = (getattr(self, name) for name in _edges(offset))
+        return torch.cat([zeros + left, codes, zeros + right], dim=1)
 
     def _outputs(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 230) codes -> mu and sigma (N, M, T)."""
@@ -298,7 +288,8 @@ def export_model(
 
     Raises:
       MemberError: the files do not belong together.
-      ExportError: torch and ONNX Runtime disagree by more than `PARITY_TOLERANCE`.
+      ExportError: torch and ONNX Runtime disagree by more than `PARITY_TOLERANCE`, or of
+        `ServedModel`.
     """
     members = load_members(member_files, is_mixed=True)
     graph = build_graph(members, name, offsets).SerializeToString()
@@ -332,6 +323,8 @@ def served_model(folder: Path) -> ServedModel:
 
     Raises:
       MemberError: the members do not belong together.
+      ExportError: of `ServedModel`.
+      ValueError: a card of another schema.
       OSError: the card or a member's file is missing.
     """
     return ServedModel(model_members(folder), read_card(folder).placements).eval()

@@ -186,14 +186,14 @@ def run_cycles(
         first_epoch += cycle.epochs
         # Always by way of the file, so that a resumed run starts the next cycle from the same bits.
         _, weights = _finished(place / CHECKPOINT)
-    fresh = module.network.state_dict()
+    fresh = {name: value.clone() for name, value in module.network.state_dict().items()}
     module.load_state_dict(weights)
     check_indices(fresh, module.network.state_dict())
     return module.network.eval()
 
 
 def _take_over(module: _Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Load weights of an earlier cycle; heads that it lacked keep their fresh values.
+    """Load weights of an earlier cycle or of another's trunk; heads these lack stay fresh.
 
     Raises:
       RuntimeError: anything else is missing, or something has no place.

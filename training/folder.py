@@ -60,7 +60,7 @@ def make_model(
     Raises:
       DataError: the members were trained on another table.
       MemberError: the files do not belong together.
-      ExportError: the graph disagrees with torch, or of `training.export.checked_offsets`.
+      ExportError: the graph disagrees with torch, or of `training.export.ServedModel`.
     """
     digest = table_digest(table)
     if others := [file for file in member_files if load_member(file).data_digest != digest]:
@@ -153,11 +153,13 @@ def _summary(members: Sequence[Member]) -> str:
     first, n = members[0], len(members)
     if first.teacher:
         kind, started = _trunk_of(first)
+        if first.teacher.trunk:
+            started = f" started from that of {first.teacher.trunk}"
         weights, heads = _size(first.network), _size(first.network.heads)
         return (
             f"{n} heads of {heads:,} weights on one {kind} trunk of {weights - heads:,}{started} "
             f"(recipe {first.recipe}), each distilled from one member of "
-            f"{_teacher_of(first.teacher)}."
+            f"{_teacher_of(first.teacher)}{_over(first.teacher.offsets)}."
         )
     one_of = {one.recipe: one for one in members}
     numbers = Counter(one.recipe for one in members)
@@ -166,6 +168,13 @@ def _summary(members: Sequence[Member]) -> str:
         return f"{n} members of {_described(first)}, {tables}."
     parts = "; ".join(f"{numbers[name]} of {_described(one)}" for name, one in one_of.items())
     return f"{n} members of {len(one_of)} recipes, {tables}: {parts}."
+
+
+def _over(offsets: Sequence[int]) -> str:
+    """What a teacher was averaged over, as the end of a sentence."""
+    if tuple(offsets) == UNMOVED:
+        return ""
+    return f", on average over constructs moved by {', '.join(map(str, offsets))} bases"
 
 
 def _teacher_of(taught_by: TaughtBy) -> str:

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from training.architectures.network import NetworkModule
-from training.assays import ASSAY_BY_NAME, Assay
+from training.assays import ASSAY_BY_NAME, UNMOVED, Assay
 from training.batches import Scale
 from training.recipe import Recipe
 from training.zoo import ZOO
@@ -39,12 +39,16 @@ class TaughtBy:
       seed: of the student's training.
       members: RECIPE/SEED of each of the teacher's members, in the order of the heads; empty where
         they are of one recipe, for then the heads have their seeds.
+      offsets: of constructs, over which the teacher was averaged.
+      trunk: RECIPE/SEED of the member whose trunk the student's started from; empty where none.
     """
 
     recipe: str
     fingerprint: str
     seed: int
     members: tuple[str, ...] = ()
+    offsets: tuple[int, ...] = UNMOVED
+    trunk: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,8 @@ def load_member(path: Path, recipes: Mapping[str, Recipe] = ZOO) -> Member:
 
 
 def _taught_by(value: dict[str, Any]) -> TaughtBy:
-    return TaughtBy(**value | {"members": tuple(value.get("members", ()))})
+    lists = {name: tuple(part) for name, part in value.items() if isinstance(part, list)}
+    return TaughtBy(**{**value, **lists})
 
 
 @torch.inference_mode()

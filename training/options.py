@@ -28,8 +28,8 @@ Offsets = Annotated[
     list[int] | None,
     typer.Option(
         "--offset",
-        help="Let the graph move the construct by so many bases to the right in the window of the "
-        "networks, and answer with the mean over all that are given; repeat it.",
+        help="Move the construct by so many bases to the right in the window of the networks, and "
+        "take the mean over all that are given; repeat it.",
         show_default="0",
     ),
 ]

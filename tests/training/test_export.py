@@ -127,11 +127,22 @@ def test_offsets_move_the_construct_and_are_averaged_over():
         assert all(np.abs(one - means[1]).max() > 1e-4 for one in (means[0], means[2]))
 
 
-def test_a_graph_without_offsets_is_the_one_that_always_was():
+def test_a_construct_that_stands_still_needs_no_word_of_offsets():
     members = [member(Network(Compact(width=16), MeanVarianceHeads()), 1)]
     plain, unmoved = build_graph(members, "toy"), build_graph(members, "toy", (0,))
     assert plain.SerializeToString() == unmoved.SerializeToString()
     assert "offsets" not in {entry.key for entry in plain.metadata_props}
+
+
+def test_offsets_leave_a_constant_sigma_as_it_is():
+    members = [member(Network(Compact(width=16), MeanHeads()), seed) for seed in (1, 2)]
+    bases = np.random.default_rng(0).integers(0, 5, (4, 200), dtype=np.uint8)
+    still, moved = (
+        session(build_graph(members, "toy", offsets)).run(["mu", "sigma"], {"bases": bases})
+        for offsets in [(0,), (0, 1)]
+    )
+    np.testing.assert_allclose(moved[1], still[1], rtol=1e-5)
+    assert np.abs(moved[0] - still[0]).max() > 1e-4
 
 
 @pytest.mark.parametrize("offsets", [(), (0, 0), (16,), (0, -16)])

@@ -26,7 +26,10 @@ PROVENANCE = frozenset({
     "version", "model", "model_sha256", "recipe", "fingerprint", "data_digest", "seeds",
     "origins", "targets", "assays", "strands", "shifts", "sha256", "code", "versions", "use",
 })  # fmt: skip
-"""What the file says of how it came about; `sha256` is of the tables whose variants were read."""
+"""What the file says of how it came about; `sha256` is of the tables whose variants were read.
+
+Where the graph moves constructs, the file has its `offsets` too (`training.card.Card`).
+"""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.ablation.entries import Entry
+from training.assays import UNMOVED
 from training.datasets.sources import DataError
 
 SIZES = (1, 3, 5)
@@ -132,8 +133,10 @@ def _combination(name: str, parts: Sequence[Entry]) -> Row:
     return Row(f"{name}, {len(keys)} members", members, True)
 
 
-def _passes(entry: Entry) -> tuple[int, ...]:
-    return (entry.provenance["strands"], *entry.provenance["shifts"])
+def _passes(entry: Entry) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Strands, shifts of windows and offsets of constructs."""
+    of = entry.provenance
+    return of["strands"], tuple(of["shifts"]), tuple(of.get("offsets", UNMOVED))
 
 
 def _counterpart(row: Row, own: Sequence[Row]) -> Row:

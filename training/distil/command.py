@@ -13,7 +13,7 @@ from training.assays import UNMOVED
 from training.card import read_card
 from training.datasets.table import TABLE_PATH, load_table
 from training.distil.places import trained_members
-from training.options import Models, models_dir
+from training.options import Models, Offsets, models_dir
 from training.zoo import STUDENT, ZOO
 
 RUNS = Path("build/runs")
@@ -36,6 +36,7 @@ def distil(
             show_default="those of the recipe, or of the model",
         ),
     ] = None,
+    offset: Offsets = None,
     table: Annotated[
         Path, typer.Option("--table", help="Assay table, as `data` wrote it.")
     ] = TABLE_PATH,
@@ -53,7 +54,7 @@ def distil(
 
     if student not in ZOO:
         raise typer.BadParameter(f"no recipe {student!r}; there are {', '.join(ZOO)}")
-    files, offsets = _teacher_of(teacher, runs, models_dir(models), member or ())
+    files, offsets = _teacher_of(teacher, runs, models_dir(models), member or (), offset or ())
     paths = distil_student(
         ZOO[student],
         seed,
@@ -69,7 +70,7 @@ def distil(
 
 
 def _teacher_of(
-    teacher: str, runs: Path, models: Path, seeds: Sequence[int]
+    teacher: str, runs: Path, models: Path, seeds: Sequence[int], offsets: Sequence[int]
 ) -> tuple[list[Path], tuple[int, ...]]:
     """Files of the members that teach, and the offsets that they are averaged over.
 
@@ -79,7 +80,7 @@ def _teacher_of(
 
     names = Registry(models).names() if models.is_dir() else []
     if teacher in ZOO and ((runs / teacher).is_dir() or teacher not in names):
-        return trained_members(ZOO[teacher], runs, seeds), UNMOVED
+        return trained_members(ZOO[teacher], runs, seeds), tuple(offsets) or UNMOVED
     if teacher not in names:
         raise typer.BadParameter(
             f"no recipe and no model {teacher!r}; recipes are {', '.join(ZOO)}; models are "
@@ -87,6 +88,8 @@ def _teacher_of(
         )
     if seeds:
         raise typer.BadParameter("--member chooses among a recipe's; all members of a model teach")
+    if offsets:
+        raise typer.BadParameter("--offset is for members of a recipe; a model has its own")
     Registry(models).card(teacher)  # there is one
     files = model_files(models / teacher)
     if missing := [str(file) for file in files if not file.exists()]:

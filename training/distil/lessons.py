@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from service.sequence import Codes
 from training.architectures.student import taught
-from training.assays import INSERT, UNMOVED, Assay, window_codes
-from training.augment import inside, move
+from training.assays import INSERT, UNMOVED, Assay, checked_offsets, window_codes
+from training.augment import inside, move, move_each
 from training.batches import EpochBatches, LabelledSequences, insert_spans, typical_variance
 from training.distil.mutants import Mutants
 from training.export import mixture_of
@@ -60,31 +60,34 @@ class Teacher:
         offsets: Sequence[int] = UNMOVED,
         is_rounded: bool = False,
     ) -> None:
-        self.members, self.assays, self.offsets = members, tuple(assays), tuple(offsets)
+        self.members, self.assays = members, tuple(assays)
+        self.offsets = checked_offsets(offsets)
         self.columns = [members[0].assays.index(assay) for assay in assays]
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.is_rounded = is_rounded
         self.networks = [member.network.to(self.device) for member in members]
 
-    def label(self, codes: Codes, offsets: Sequence[int] | None = None) -> Labels:
-        """What each member says of (n, 230) codes of constructs, moved by each of the offsets.
+    def label(self, codes: Codes) -> Labels:
+        """What each member says of (n, 230) codes of constructs, on average over the offsets.
 
-        Args:
-          codes: of the constructs.
-          offsets: over which means and log-variances are averaged; None for all of the teacher's.
+        Averaged are means and log-variances.
 
         Raises:
           DistilError: a member that predicts no variance.
         """
-        chosen = self.offsets if offsets is None else offsets
+        said = [self.label_still(move(codes, offset)) for offset in self.offsets]
         mean, log_var = (
             np.mean(parts, axis=0)
-            for parts in zip(*(self._said(move(codes, one)) for one in chosen), strict=True)
+            for parts in zip(*((mu, np.log(variance)) for mu, variance in said), strict=True)
         )
         return mean, np.exp(log_var)
 
-    def _said(self, codes: Codes) -> Labels:
-        """Means and log-variances of constructs where they stand."""
+    def label_still(self, codes: Codes) -> Labels:
+        """What each member says of (n, 230) codes of constructs where they stand.
+
+        Raises:
+          DistilError: a member that predicts no variance.
+        """
         means, log_vars = [], []
         for member, network in zip(self.members, self.networks, strict=True):
             with torch.autocast(self.device, torch.bfloat16, enabled=self.is_rounded):
@@ -93,7 +96,7 @@ class Teacher:
                 raise DistilError(f"members of {member.recipe} predict no variance")
             means.append(mu[:, self.columns])
             log_vars.append(log_var[:, self.columns])
-        return np.concatenate(means, axis=1), np.concatenate(log_vars, axis=1)
+        return np.concatenate(means, axis=1), np.exp(np.concatenate(log_vars, axis=1))
 
     def lessons(self, data: LabelledSequences) -> LabelledSequences:
         """The same inserts as the service would present them, under the labels of the teacher.
@@ -138,8 +141,9 @@ class TaughtBatches(EpochBatches):
     """Batches of constructs and mutated copies, in adjacent rows, with what the teacher says.
 
     As with `EpochBatches`, an epoch depends on (seed, epoch) alone. Of the constructs the teacher
-    is asked once, in both orientations; of the copies, which are never the same, batch by batch,
-    at one of its offsets: what it says on average over them comes out of many batches.
+    is asked once, in both orientations and at each of its offsets; of the copies, which are never
+    the same, batch by batch. A pair has its labels at one offset, drawn anew in every epoch: both
+    alleles in one pass, as wherever differences are taken, and the mean over offsets out of many.
 
     Args:
       data: constructs as `Teacher.lessons` presents them.
@@ -162,7 +166,10 @@ class TaughtBatches(EpochBatches):
     ) -> None:
         super().__init__(data, mutants, batch_size, seed, epochs)
         self.teacher, self.mutants, self.n_pairs = teacher, mutants, batch_size // 2
-        self.labels_of = ((data.activity, data.variance), teacher.label(data.reverse_codes))
+        self.labels_of = [
+            [teacher.label_still(move(codes, offset)) for codes in (data.codes, data.reverse_codes)]
+            for offset in teacher.offsets
+        ]
 
     def __len__(self) -> int:
         """Batches an epoch; a last one that would not be full is left out."""
@@ -171,6 +178,8 @@ class TaughtBatches(EpochBatches):
     def __iter__(self) -> Iterator[Batch]:
         """The batches of `self.epoch`, each pair in a random orientation."""
         rng = np.random.default_rng([self.seed, self.epoch])
+        # A generator of its own: with and without offsets, pairs are the same.
+        places = np.random.default_rng([self.seed, self.epoch, 1])
         progress = self.epoch / self.epochs
         order = self.mutants.epoch(
             self.labels, batch_size=self.batch_size, progress=progress, rng=rng
@@ -180,15 +189,13 @@ class TaughtBatches(EpochBatches):
             reverse = rng.random(len(rows)) < 0.5
             codes = self.data.oriented(rows, reverse)
             copies = self.mutants.copies(codes, self.data.inserts[rows], rng)
-            asked = self.teacher.label(copies, [int(rng.choice(self.teacher.offsets))])
-            codes, copies = self.mutants.placed((codes, copies), rng)
-            forward, backward = (
-                tuple(values[rows] for values in labels) for labels in self.labels_of
+            drawn = places.integers(len(self.teacher.offsets), size=len(rows))
+            of_constructs = self._labels_of(rows, reverse, drawn)
+            of_copies = self.teacher.label_still(
+                move_each(copies, np.array(self.teacher.offsets)[drawn])
             )
-            mean, variance = (
-                _interleaved(np.where(reverse[:, None], turned, plain), of_copies)
-                for plain, turned, of_copies in zip(forward, backward, asked, strict=True)
-            )
+            mean, variance = map(_interleaved, of_constructs, of_copies)
+            codes, copies = self.mutants.placed((codes, copies), places)
             yield Batch(
                 codes=torch.from_numpy(_interleaved(codes, copies)),
                 activity=torch.from_numpy(mean),
@@ -198,6 +205,19 @@ class TaughtBatches(EpochBatches):
                 replicated=torch.from_numpy(self.data.replicated),
                 progress=torch.tensor(progress, dtype=torch.float32),
             )
+
+    def _labels_of(
+        self, rows: NDArray[np.integer], reverse: NDArray[np.bool_], drawn: NDArray[np.integer]
+    ) -> Labels:
+        """Labels of constructs (n,), each in its orientation and at the offset of its number."""
+        found = [np.empty((len(rows), self.data.activity.shape[1]), np.float32) for _ in range(2)]
+        for number, orientations in enumerate(self.labels_of):
+            for is_reverse, labels in enumerate(orientations):
+                here = (drawn == number) & (reverse == bool(is_reverse))
+                for values, of_all in zip(found, labels, strict=True):
+                    values[here] = of_all[rows[here]]
+        mean, variance = found
+        return mean, variance
 
 
 def _interleaved(first: NDArray[Scalar], second: NDArray[Scalar]) -> NDArray[Scalar]:

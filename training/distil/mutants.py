@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.sequence import Codes
-from training.assays import UNMOVED
+from training.assays import UNMOVED, checked_offsets
 from training.augment import N_BASES, inside, move_each, substitute
 from training.samplers.base import Shuffled
 
@@ -26,12 +26,19 @@ class Mutants(Shuffled):
       most: substitutions in a copy.
       offsets: of which each pair gets one, all as likely: by how many bases the student sees it
         moved to the right.
+
+    Raises:
+      ValueError: of `training.assays.checked_offsets`.
     """
 
     makes_pairs: ClassVar[bool] = True
 
     most: int = 20
     offsets: tuple[int, ...] = UNMOVED
+
+    def __post_init__(self) -> None:
+        """Refuse offsets that lose bases of an insert."""
+        checked_offsets(self.offsets)
 
     def copies(self, codes: Codes, inserts: NDArray[np.int64], rng: np.random.Generator) -> Codes:
         """Mutate each construct, anew in every epoch.

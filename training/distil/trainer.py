@@ -9,8 +9,8 @@ whatever reads members reads those of a student. The export puts them back on on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from training.architectures.network import NetworkModule
 from training.architectures.student import StudentHeads
+from training.architectures.trunks import Compact, Trunk
 from training.assays import UNMOVED, Assay
 from training.batches import LabelledSequences, Scale
 from training.datasets.table import table_digest
@@ -36,9 +36,6 @@ from training.members import Member, TaughtBy, load_members, predict_constructs,
 from training.recipe import Recipe
 from training.trainer import claim, split
 from training.zoo import ZOO
-
-_DROPOUT = {"dropout": 0.0}
-"""What a trunk may differ in and keep its weights."""
 
 
 def distil_student(
@@ -89,7 +86,7 @@ def distil_student(
         raise DistilError(f"{teachers[0]} is a head of a student: distil from its teacher")
     assays = served_assays(members)
     (recipes, fingerprints), numbers = names_of(members), head_numbers(members)
-    trunk = _trunk_of(recipe, members)
+    warm = _warm_member(recipe, members)
     folder = student_folder(runs, recipe.name, seed, teacher_name or recipes)
     claim(
         folder,
@@ -130,14 +127,21 @@ def distil_student(
             [folder / f"cycle{number}" for number in range(len(optim.cycles))],
             epochs_left=optim.epochs if stop_after is None else stop_after,
             progress=progress,
-            trunk=trunk,
+            trunk=warm.network.trunk.state_dict() if warm else None,
         )
     if network is None:
         return None
     residual_sd = _residual_sd(network, validation, measured.activity[:, teacher.columns])
     (folder / "members").mkdir(exist_ok=True)
     origins = tuple(f"{one.recipe}/{one.seed}" for one in mixture_of(members) or ())
-    taught_by = TaughtBy(recipes, fingerprints, seed, origins)
+    taught_by = TaughtBy(
+        recipes,
+        fingerprints,
+        seed,
+        origins,
+        offsets=teacher.offsets,
+        trunk=f"{warm.recipe}/{warm.seed}" if warm else "",
+    )
     for number, (member, path) in enumerate(zip(members, paths, strict=True)):
         scale = Scale(member.scale.mean[teacher.columns], member.scale.sd[teacher.columns])
         head = Member(
@@ -155,20 +159,24 @@ def distil_student(
     return paths
 
 
-def _trunk_of(recipe: Recipe, members: Sequence[Member]) -> Mapping[str, Tensor] | None:
-    """State of the trunk that a student starts from, of the first member that has the same.
+def _warm_member(recipe: Recipe, members: Sequence[Member]) -> Member | None:
+    """The member whose trunk a student starts from, the first that has the same; None for a fresh.
 
     Raises:
       DistilError: it is to start from one, and no member has it.
     """
     if not cast(StudentHeads, recipe.architecture.heads).is_warm:
         return None
-    trunk = recipe.architecture.trunk
+    own = recipe.architecture.trunk
     for member in members:
-        its = ZOO[member.recipe].architecture.trunk
-        if type(its) is type(trunk) and asdict(its) | _DROPOUT == asdict(trunk) | _DROPOUT:
-            return member.network.trunk.state_dict()
-    raise DistilError(f"{recipe.name} starts from the trunk of a member, and none has {trunk}")
+        if _without_dropout(ZOO[member.recipe].architecture.trunk) == _without_dropout(own):
+            return member
+    raise DistilError(f"{recipe.name} starts from the trunk of a member, and none has {own}")
+
+
+def _without_dropout(trunk: Trunk) -> Trunk:
+    """The trunk but for `dropout`, which has no weights."""
+    return replace(trunk, dropout=0.0) if isinstance(trunk, Compact) else trunk
 
 
 def _digest(files: Sequence[Path]) -> str:
