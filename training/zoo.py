@@ -17,7 +17,7 @@ from training.architectures.motifs import MotifCompact
 from training.architectures.network import Network
 from training.architectures.student import StudentHeads
 from training.architectures.trunks import Compact, DreamRNN, Trunk
-from training.augment import Augment, EvoAug, Jitter
+from training.augment import OFFSETS, Augment, EvoAug, Jitter
 from training.distil.loss import Distillation
 from training.distil.mutants import Mutants
 from training.losses.base import Loss
@@ -79,15 +79,14 @@ ZOO = index(
         _levers("varsigma.motif_wide", MotifCompact(width=128), optim=_rounded(LONG)),
         _levers("varsigma.motif_wide_long", MotifCompact(width=128), optim=_rounded(LONGER)),
         _levers("varsigma.motif_jitter", MotifCompact(), Jitter(), _rounded(LONGER)),
-        # Its trunk stands for those of several members. It is as wide as a fifth of the cost of
-        # those of varsigma-1 allows (`make bench-student`). Its labels have no noise, so it has no
-        # dropout.
+        # Its trunk stands for those of several members, and starts from one of them: that of
+        # varsigma.motif_jitter where that teaches. Its labels have no noise, so it has no dropout.
         Recipe(
             STUDENT,
-            Network(MotifCompact(width=80, dropout=0.0), StudentHeads()),
+            Network(MotifCompact(dropout=0.0), StudentHeads(is_warm=True)),
             Distillation(difference=0.5),
-            Mutants(),
-            _rounded(Optim(cycles=(Cycle(12, 2e-3),))),
+            Mutants(offsets=OFFSETS),
+            _rounded(Optim(cycles=(Cycle(8, 1e-3),))),
             seeds=SEEDS,
         ),
     ]
