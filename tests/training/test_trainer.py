@@ -15,7 +15,7 @@ from training.architectures.factorized import Factorized
 from training.architectures.heads import MeanHeads
 from training.architectures.network import Network
 from training.callbacks import read_history
-from training.fitting import DivergedError, check_indices
+from training.fitting import CHECKPOINT, DivergedError, check_indices
 from training.losses.gating import AdaptiveNoiseGated
 from training.losses.pairs import HardPairs
 from training.losses.regression import MaskedMSE, MeanVariance
@@ -261,6 +261,20 @@ def test_an_index_that_averaging_truncated_is_noticed():
     with pytest.raises(RuntimeError, match="cell_type_of"):
         check_indices(before, after)
     check_indices(before, before | {"bn.num_batches_tracked": torch.tensor(7)})
+
+
+def test_a_run_whose_index_was_truncated_leaves_no_member(table, tmp_path):
+    assert train_member(SMALL, 1, table, tmp_path, progress=False)
+    run = tmp_path / "small" / "1"
+    (run / "member.safetensors").unlink()
+    last = run / f"cycle{len(SMALL.optim.cycles) - 1}" / CHECKPOINT
+    held = torch.load(last, weights_only=False)
+    (name,) = (name for name in held["state_dict"] if name.endswith("cell_type_of"))
+    held["state_dict"][name] = torch.zeros_like(held["state_dict"][name])
+    torch.save(held, last)
+    with pytest.raises(RuntimeError, match="cell_type_of"):
+        train_member(SMALL, 1, table, tmp_path, progress=False)
+    assert not (run / "member.safetensors").exists()
 
 
 def test_a_diverging_run_ends_with_an_error_and_leaves_no_member(table, tmp_path):

@@ -188,6 +188,15 @@ def test_members_of_a_recipe_are_stored_without_a_model_folder(table, data, tmp_
         {"recipe": "small", "fingerprint": SMALL.fingerprint, "seed": 2}
     ]
     assert found.effects["challenge"].shape == (1, 675, 3)
+    assert "offsets" not in found.provenance
+    given[2] = "moved"
+    done = CliRunner().invoke(cli.app, [*given, "--offset", "0", "--offset", "1"])
+    assert done.exit_code == 0, done.output
+    moved = read_entry("moved", tmp_path / "results")
+    assert moved.provenance["offsets"] == [0, 1]
+    assert np.nanmax(np.abs(moved.effects["release"] - found.effects["release"])) > 1e-5
+    key = ("test", "HepG2")
+    assert np.abs(moved.inserts[key] - found.inserts[key]).max() > 1e-5
 
 
 @pytest.mark.parametrize(
@@ -195,6 +204,7 @@ def test_members_of_a_recipe_are_stored_without_a_model_folder(table, data, tmp_
     [
         (["absent"], "no recipe 'absent'"),
         (["x", "--model", "m", "--recipe", "mse"], "in place of --recipe"),
+        (["x", "--model", "m", "--offset", "1"], "in place of --recipe"),
     ],
 )
 def test_a_wrong_command_line_says_what_is_wrong(given, said, data, monkeypatch):

@@ -23,6 +23,7 @@ from training.ablation.evidence import (
 from training.ablation.rows import lay_out
 from training.ablation.store import assay_rows
 from training.ablation.table import levers
+from training.ablation.tables import sources
 from training.datasets.cagi5 import ELEMENTS, GROUPS, K562_MATCHED
 from training.datasets.sources import DataError
 from training.datasets.table import table_digest
@@ -176,8 +177,17 @@ def test_the_same_members_on_other_passes_may_be_put_together(results, tmp_path)
     plus = dataclasses.replace(
         base, name="plus", provenance=base.provenance | {"strands": 1, "shifts": [0]}
     )
-    labels = [row.label for row in lay_out([base, plus], {"both": [BASE, "plus"]}, BASE)]
-    assert "both, 6 members" in labels
+    moved = dataclasses.replace(
+        base, name="moved", provenance=base.provenance | {"offsets": [0, 1]}
+    )
+    for other in (plus, moved):
+        labels = [row.label for row in lay_out([base, other], {"both": [BASE, other.name]}, BASE)]
+        assert "both, 6 members" in labels
+    still = dataclasses.replace(base, name="still", provenance=base.provenance | {"offsets": [0]})
+    with pytest.raises(DataError, match="would count twice"):
+        lay_out([base, still], {"both": [BASE, "still"]}, BASE)
+    passes = [row[4] for row in sources(lay_out([base, moved], {}, BASE)).rows]
+    assert passes == ["2 strands, shifts 0", "2 strands, shifts 0, offsets 0, 1"]
 
 
 def test_a_difference_is_between_the_same_resamples(results, data, options):

@@ -214,9 +214,10 @@ def test_a_pair_is_seen_at_one_offset_and_labelled_at_one_of_the_teacher(table, 
     used = set()
     for batch in batches:
         pairs = batch.codes.numpy().reshape(-1, 2, 230)
-        for pair, labels in zip(
-            pairs, batch.activity.numpy().reshape(len(pairs), 2, -1), strict=True
-        ):
+        labels_of = (
+            values.numpy().reshape(len(pairs), 2, -1) for values in (batch.activity, batch.variance)
+        )
+        for pair, labels, variances in zip(pairs, *labels_of, strict=True):
             found = {offset: back(pair, offset) for offset in sampler.offsets}
             ((offset, stood),) = (
                 (offset, rows) for offset, rows in found.items() if rows[0].tobytes() in known
@@ -227,8 +228,10 @@ def test_a_pair_is_seen_at_one_offset_and_labelled_at_one_of_the_teacher(table, 
                 for by in moving.offsets
                 if np.abs(labels - teacher.label(move(stood, by))[0]).max() < 1e-5
             ]
-            assert len(asked) == 1
-            used.add((offset, *asked))
+            (by,) = asked
+            _, variance = teacher.label(move(stood, by))
+            np.testing.assert_allclose(variances, variance, rtol=1e-4)
+            used.add((offset, by))
         if len(used) == len(sampler.offsets) * len(moving.offsets):
             return
     raise AssertionError(f"only {used} were met")
@@ -253,6 +256,12 @@ def test_a_warm_student_starts_from_the_trunk_of_a_member(table, teachers, tmp_p
         distil_student(warm, 7, teachers, table, tmp_path, progress=False)
     theirs = load_members(teachers)[0].network.trunk.state_dict()
     assert all(torch.equal(started[name], value) for name, value in theirs.items())
+    monkeypatch.undo()
+    monkeypatch.setitem(members_module.ZOO, "small", SMALL)
+    monkeypatch.setitem(members_module.ZOO, "pupil", warm)
+    files = distil_student(warm, 7, teachers, table, tmp_path, progress=False)
+    folder = make_model(files, name="warm", models_dir=tmp_path, table=table, files=FILES)
+    assert "started from that of small/1" in read_card(folder).summary
     other = dataclasses.replace(small, width=small.width + 8)
     cold = dataclasses.replace(
         warm, architecture=Network(other, StudentHeads(hidden=8, is_warm=True))
