@@ -103,7 +103,7 @@ TRAINING_MAY_IMPORT = {
     "architectures": {"assays", "architectures"},
     "losses": {"architectures", "losses"},
     "samplers": {"samplers"},
-    "card": {"evaluation"},
+    "card": {"assays", "evaluation"},
     "report": {"datasets", "evaluation", "report", "zoo"},
 }
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
