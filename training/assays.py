@@ -27,10 +27,12 @@ def checked_offsets(offsets: Sequence[int]) -> tuple[int, ...]:
     """Offsets of constructs, if a whole insert stays inside the trunk's window at each of them.
 
     Raises:
-      ValueError: there is none, one comes twice, or an insert would leave the window.
+      ValueError: there is none, one is no whole number or comes twice, or an insert would leave
+        the window.
     """
     most = (WINDOW - INSERT) // 2
-    if not offsets or len(set(offsets)) != len(offsets) or max(map(abs, offsets)) > most:
+    fit = all(isinstance(offset, int) and abs(offset) <= most for offset in offsets)
+    if not offsets or not fit or len(set(offsets)) != len(offsets):
         raise ValueError(
             f"offsets are different whole numbers from -{most} to {most}, got {list(offsets)}"
         )

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from training.assays import UNMOVED
+from training.assays import UNMOVED, checked_offsets
 from training.evaluation.drawings import drawings
 from training.evaluation.metrics import Estimate
 from training.evaluation.report import Cell, Report, Table
@@ -146,11 +146,19 @@ class Card:
     offsets: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse members without a seed each.
+        """Refuse members without a seed each, and offsets that no graph can have.
 
         Raises:
-          ValueError: their numbers differ, or the seeds are not those of the ensemble.
+          ValueError: their numbers differ, the seeds are not those of the ensemble, or the offsets
+            are not as `training.assays.checked_offsets` wants them.
         """
+        if self.offsets is not None:
+            try:
+                checked_offsets(self.offsets)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{self.name}: the card's offsets {self.offsets!r} cannot be: export it again"
+                ) from error
         if len(self.seeds) != self.members:
             raise ValueError(f"{self.name}: {self.members} members but seeds {list(self.seeds)}")
         if self.ensemble and tuple(one.seed for one in self.ensemble) != self.seeds:
@@ -183,7 +191,7 @@ class Card:
         fields["training_data"] = tuple(TrainingTable(**row) for row in fields["training_data"])
         if ensemble := fields.get("ensemble"):
             fields["ensemble"] = tuple(MemberCard(**member) for member in ensemble)
-        if offsets := fields.get("offsets"):
+        if isinstance(offsets := fields.get("offsets"), list):
             fields["offsets"] = tuple(offsets)
         return cls(**fields)
 
@@ -332,7 +340,8 @@ def _origins(card: Card) -> list[tuple[str, str]]:
 def _placements(card: Card) -> list[tuple[str, str]]:
     if card.offsets is None:
         return []
-    return [("mean over", f"the construct moved by {_listed(card.offsets)} bases to the right")]
+    moved = f"the construct moved by {_listed(card.offsets)} bases to the right"
+    return [("mean over", f"{moved}: of mu; of sigma the geometric mean")]
 
 
 def _listed(numbers: Sequence[int]) -> str:

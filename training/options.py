@@ -28,8 +28,8 @@ Offsets = Annotated[
     list[int] | None,
     typer.Option(
         "--offset",
-        help="Move the construct by so many bases to the right in the window of the networks, and "
-        "take the mean over all that are given; repeat it.",
+        help="Move the construct by so many bases, -15 to 15, to the right in the window of the "
+        "networks, and take the mean over all that are given; repeat it.",
         show_default="0",
     ),
 ]

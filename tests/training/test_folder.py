@@ -13,7 +13,7 @@ from tests.training.small_recipe import SMALL
 from tests.training.toy_table import toy_table
 from training import folder as folder_module
 from training import members as members_module
-from training.card import read_card, render_readme
+from training.card import Card, read_card, render_readme
 from training.datasets.homology import TEST_FOLD
 from training.datasets.sources import DataError
 from training.export import ServedModel
@@ -71,6 +71,9 @@ def test_a_model_that_moves_constructs_says_so_and_is_read_as_it_is_served(
     )
     card = read_card(folder)
     assert (card.offsets, read_card(model_dir).offsets) == ((0, 1), None)
+    for wrong in ([], [99], [0, 0], [0.5], "x", 7, {}):
+        with pytest.raises(ValueError, match="export it again"):
+            Card.from_json({**card.to_json(), "offsets": wrong})
     assert "moved by 0 and 1 bases" in render_readme(card)
     test_the_service_serves_what_was_exported(folder, table)
     rows = table[table["assay"] == "joint_K562"]

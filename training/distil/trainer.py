@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from training.architectures.network import NetworkModule
 from training.architectures.student import StudentHeads
 from training.architectures.trunks import Compact, Trunk
-from training.assays import UNMOVED, Assay
+from training.assays import UNMOVED, Assay, checked_offsets
 from training.batches import LabelledSequences, Scale
 from training.datasets.table import table_digest
 from training.distil.lessons import DistilError, TaughtBatches, Teacher, head_numbers
@@ -73,7 +73,7 @@ def distil_student(
       `member_files`, in the order of the teachers, or None when `stop_after` ended the call first.
 
     Raises:
-      DistilError: the recipe is no student's, or the members cannot teach it.
+      DistilError: the recipe is no student's, the members cannot teach it, or offsets cannot be.
       RunError: the folder holds another run.
     """
     mutants = recipe.sampler
@@ -87,6 +87,10 @@ def distil_student(
     assays = served_assays(members)
     (recipes, fingerprints), numbers = names_of(members), head_numbers(members)
     warm = _warm_member(recipe, members)
+    try:
+        checked_offsets(offsets)
+    except ValueError as error:
+        raise DistilError(str(error)) from error
     folder = student_folder(runs, recipe.name, seed, teacher_name or recipes)
     claim(
         folder,

@@ -561,6 +561,9 @@ def test_offsets_on_the_command_line_reach_graph_student_and_cards(
     card = read_card(tmp_path / "models" / "pupil")
     assert card.offsets is None, "the student itself stands still"
     assert "on average over constructs moved by 0, -1 bases" in card.summary
+    with pytest.raises(DistilError, match="from -15 to 15"):
+        distil_student(PUPIL, 4, teachers, table, runs, teacher_name="moved", offsets=(99,))
+    assert not (runs / "pupil" / "4-moved").exists(), "a run that cannot be claims no folder"
     # The same members without offsets are another teacher.
     with pytest.raises(RunError, match="another run"):
         distil_student(PUPIL, 3, teachers, table, runs, teacher_name="moved", progress=False)
