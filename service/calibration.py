@@ -2,7 +2,9 @@
 
 Measured effects tell two things apart that a model's own numbers do not: most variants do next to
 nothing, some do a lot, and which it will be is guessed from the size of the predicted effect and
-from how far the members agree. So the distribution has two components.
+from how far the members agree. So the distribution has two components. They also show that what
+a model says of hiding the bases around a variant tells of the variant itself: where a sequence is
+bound, most changes do harm.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,22 +45,23 @@ Levels: TypeAlias = Annotated[
 class Shape(Entry):
     """How the distribution of the true effect follows from a model's numbers; log2 units.
 
-    With e the effect and s its epistemic SD:
+    With e = effect + by_occlusion occlusion, and s the epistemic SD of the effect:
     weight = expit(intercept + by_effect log(|e| + effect_floor) + by_spread log(s + spread_floor)),
     component k is normal with mean slope_k e and SD sd_k (s + spread_floor)^sd_by_spread.
     Without members to disagree (s is NaN) the terms of s are left out.
 
     Attributes:
-      small_slope: mean of the first component per unit of predicted effect.
+      small_slope: mean of the first component per unit of e.
       large_slope: of the second.
       small_sd: SD of the first component.
       large_sd: of the second.
       intercept: of the weight of the second component, as a log-odds.
-      by_effect: change of that per unit of log|effect|.
+      by_effect: change of that per unit of log|e|.
       by_spread: change of that per unit of log epistemic SD.
       sd_by_spread: exponent of the epistemic SD in the SDs.
-      effect_floor: added to |effect| before its logarithm.
+      effect_floor: added to |e| before its logarithm.
       spread_floor: added to the epistemic SD before its logarithm.
+      by_occlusion: what a variant is believed to share of the effect of hiding its surroundings.
     """
 
     small_slope: Scale
@@ -71,9 +74,15 @@ class Shape(Entry):
     sd_by_spread: Finite
     effect_floor: Positive
     spread_floor: Positive
+    by_occlusion: Finite = 0.0
 
-    def distribution(self, effect: Floats, epistemic: Floats) -> Mixture:
-        """Distribution of the true effect; both arguments (...), the same shape."""
+    def distribution(self, effect: Floats, epistemic: Floats, occlusion: Floats) -> Mixture:
+        """Distribution of the true effect; all arguments (...), the same shape.
+
+        Without `by_occlusion`, `occlusion` is not read, and may be NaN.
+        """
+        if self.by_occlusion:
+            effect = effect + self.by_occlusion * occlusion
         spread = np.where(np.isnan(epistemic), 0.0, np.log(epistemic + self.spread_floor))
         odds = self.intercept + self.by_effect * np.log(np.abs(effect) + self.effect_floor)
         factor = np.exp(self.sd_by_spread * spread)
@@ -102,6 +111,7 @@ class Calibration(FittedEntry, Entry):
       targets: names of the targets whose effects were compared with measured ones.
       strands: of the passes that were scored.
       shifts: of the passes that were scored.
+      occluded: bases hidden for `by_occlusion`, the variant in their middle; 0 where none are.
       variants: kind of the variants that were measured.
       method: how it was fitted.
       data: which measurements it was fitted to.
@@ -121,6 +131,7 @@ class Calibration(FittedEntry, Entry):
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     strands: Literal[1, 2]
     shifts: Annotated[tuple[StrictInt, ...], Field(min_length=1)]
+    occluded: Annotated[StrictInt, Field(ge=0)] = 0
     variants: str
     method: str
     data: str
@@ -133,6 +144,14 @@ class Calibration(FittedEntry, Entry):
         if len(level) != len(info.data.get("nominal", level)):
             raise ValueError("needs one value for each of nominal")
         return level
+
+    @pydantic.field_validator("occluded")
+    @classmethod
+    def _is_read(cls, occluded: int, info: pydantic.ValidationInfo) -> int:
+        shape = info.data.get("shape")
+        if occluded % 2 != (shape is not None and shape.by_occlusion != 0):
+            raise ValueError("must be odd where shape.by_occlusion is not 0, else 0")
+        return occluded
 
     @classmethod
     def from_card(cls, block: object, targets: Sequence[str]) -> Self | None:

@@ -83,7 +83,8 @@ class _Asked:
         options = self.setup.scorer.options
         n_anchored = sum(len(item.ref) != len(item.alt) for item in self.items)
         n_looks = len(self.items) + n_anchored * (len(options.anchorings) - 1)
-        return 2 * options.strands * len(options.shifts) * n_looks
+        n_windows = self.setup.scorer.n_windows if self.has_place else 2
+        return n_windows * options.strands * len(options.shifts) * n_looks
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from service.windows import (
     change_windows,
     check_variant,
     normalised,
+    occlude,
     pair_windows,
     variant_index,
 )
@@ -43,7 +44,8 @@ class Group:
 
     Attributes:
       rows: (n,) places of the variants in the list that was cut.
-      index: (n, Q, 2) places of their windows in `Windows.sequences`; axis 2 is ref, alt.
+      index: (n, Q, 2 or 3) places of their windows in `Windows.sequences`; axis 2 is ref, alt, and
+        ref with hidden bases where those were asked for.
     """
 
     rows: _Rows
@@ -101,6 +103,8 @@ def cut_variants(
     width: int,
     passes: tuple[Pass, ...],
     anchorings: tuple[Anchoring, ...],
+    *,
+    occluded: int = 0,
 ) -> Windows:
     """Check variants and cut their windows.
 
@@ -110,11 +114,12 @@ def cut_variants(
       width: W, bases in a window.
       passes: P strands and shifts.
       anchorings: K of them, for changes of length.
+      occluded: bases hidden in a third window, see `occlude`; 0 cuts none.
 
     Returns:
       Q is P for a change that keeps the length, else P x K, in the order of `change_windows`.
     """
-    return _Cutter(reference, variants, width, passes, anchorings).windows()
+    return _Cutter(reference, variants, width, passes, anchorings, occluded=occluded).windows()
 
 
 class _Cutter:
@@ -127,12 +132,16 @@ class _Cutter:
         width: int,
         passes: tuple[Pass, ...],
         anchorings: tuple[Anchoring, ...],
+        *,
+        occluded: int,
     ) -> None:
         self._reference = reference
         self._variants = variants
         self._width = width
         self._passes = passes
         self._anchorings = anchorings
+        self._occluded = occluded
+        self._n_windows = 3 if occluded else 2
         self._status = [Status.OK] * len(variants)
         self._forms = [NOT_NORMALISED] * len(variants)
         self._sequences = _Sequences(width)
@@ -168,13 +177,31 @@ class _Cutter:
                 continue
             self._forms[row] = normalised(change)
             windows = change_windows(change, self._width, self._passes, self._anchorings)
+            if self._occluded:
+                windows = self._with_hidden(windows)
             kept, places = by_ways.setdefault(len(windows), ([], []))
             kept.append(row)
-            places.append([self._sequences.place(window) for pair in windows for window in pair])
+            places.append([self._sequences.place(window) for way in windows for window in way])
         return [
-            Group(np.array(kept), np.array(places).reshape(-1, n_ways, 2))
+            Group(np.array(kept), np.array(places).reshape(-1, n_ways, self._n_windows))
             for n_ways, (kept, places) in by_ways.items()
         ]
+
+    def _with_hidden(self, windows: Codes) -> Codes:
+        """(Q, 2, W) windows of a change -> (Q, 3, W): see `occlude`; of no change, REF as it is."""
+        hidden = windows[:, 0]
+        if not np.array_equal(hidden, windows[:, 1]):
+            n_looks = len(windows) // len(self._passes)
+            places = [
+                variant_index(self._width, way) for way in self._passes for _ in range(n_looks)
+            ]
+            hidden = np.concatenate(
+                [
+                    occlude(hidden[[number]], place, self._occluded)
+                    for number, place in enumerate(places)
+                ]
+            )
+        return np.concatenate([windows, hidden[:, None]], axis=1)
 
     def _cut_together(self, contig: str, changes: NDArray[np.int64]) -> Group:
         """Cut single-base changes of one stretch: (n, 4) row, start, ref, alt, sorted by start."""
@@ -192,7 +219,7 @@ class _Cutter:
         every = sliding_window_view(codes, self._width)
         alleles = alts.astype(np.uint8)[:, None]
         sites, site = np.unique(starts, return_inverse=True)
-        index = np.empty((len(rows), len(self._passes), 2), np.intp)
+        index = np.empty((len(rows), len(self._passes), self._n_windows), np.intp)
         for reverse in (False, True):
             ways = [number for number, way in enumerate(self._passes) if way.reverse is reverse]
             places = [variant_index(self._width, self._passes[number]) for number in ways]
@@ -209,9 +236,12 @@ class _Cutter:
                 alt_windows = ref_windows[first[:, column]][site]
                 alt_windows[:, [place]] = reverse_complement(alleles) if reverse else alleles
                 index[:, number, 1] = self._sequences.add(alt_windows) + np.arange(len(rows))
+                if self._occluded:
+                    hidden = occlude(ref_windows[first[:, column]], place, self._occluded)
+                    index[:, number, 2] = self._sequences.add(hidden) + site
         # An ALT equal to its REF is the same sequence, and its effect exactly zero.
         same = refs == alts
-        index[same, :, 1] = index[same, :, 0]
+        index[same, :, 1:] = index[same, :, :1]
         return Group(rows.astype(np.intp), index)
 
     def _inside(self, contig: str, changes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -23,11 +23,12 @@ class Effects:
 
     Attributes:
       effect: mean of mu(alt) - mu(ref), paired within each member and pass.
-      expected: mean of the distribution of the true effect.
+      expected: mean of the distribution of the true effect: of all that the model says of a
+        variant, the best estimate.
       sd: SD of the true effect about `expected`; NaN where neither members nor passes tell.
       lower: lower end of the central interval of the true effect at the coverage asked for.
       upper: upper end of it.
-      p_sign: probability, 0.5 to 1, that the true effect has the sign of `effect`.
+      p_sign: probability, 0.5 to 1, that the true effect has the sign of `expected`.
       repeat_sd: SD of what a repeat of the assay would measure.
       repeat_lower: lower end of the central interval of a repeat.
       repeat_upper: upper end of it.
@@ -36,6 +37,8 @@ class Effects:
         one pass.
       aleatoric: SD that sigma of the two alleles gives their difference: label noise of one
         measurement in the assay of the target, and what the model cannot explain.
+      occlusion: mean of mu(ref) with the bases around the variant hidden, minus mu(ref), paired
+        likewise; NaN where no calibration reads it.
       quantile: -1 to 1, rank of the size of `effect` among random single-base changes of the same
         model, with the sign of `effect`; NaN where they were scored otherwise, or not at all.
     """
@@ -52,6 +55,7 @@ class Effects:
     epistemic: Doubles
     representation: Doubles
     aleatoric: Doubles
+    occlusion: Doubles
     quantile: Doubles
 
     @classmethod
@@ -78,7 +82,8 @@ def effect_distribution(
     gives, else 0.
 
     Args:
-      mu: (N, P, 2, M, T) means; axis 2 is ref, alt.
+      mu: (N, P, 2 or 3, M, T) means; axis 2 is ref, alt, and ref with hidden bases where a
+        calibration reads what that does.
       sigma: the same shape, SD of one measurement of one allele as the model sees it, > 0: label
         noise and model error; the card's sigma_source says what it was learnt from.
       coverage: probability inside (lower, upper), between 0 and 1.
@@ -97,7 +102,10 @@ def effect_distribution(
     effect = difference.mean(axis=(1, 2))
     epistemic = _sd(difference.mean(axis=1))
     representation = _sd(difference.mean(axis=2))
-    aleatoric = _aleatoric(sigma, applied)
+    aleatoric = _aleatoric(sigma[:, :, :2], applied)
+    occlusion = np.full_like(effect, np.nan)
+    if mu.shape[2] > len(("ref", "alt")):
+        occlusion = (mu[:, :, 2].astype(np.float64) - mu[:, :, 0]).mean(axis=(1, 2))
     spread = np.hypot(np.nan_to_num(epistemic), np.nan_to_num(representation))
     spread[np.isnan(epistemic) & np.isnan(representation)] = np.nan
     true = Mixture.normal(effect, spread)
@@ -105,7 +113,7 @@ def effect_distribution(
     miss = np.full(effect.shape[1], 1 - coverage)
     if applied:
         calibration, holds = applied.calibration, applied.targets
-        fitted = calibration.shape.distribution(effect, epistemic)
+        fitted = calibration.shape.distribution(effect, epistemic, occlusion)
         true = fitted.where(holds, true)
         repeat = fitted.widened(calibration.assay_sd).where(holds, repeat)
         miss[holds] = calibration.miss(coverage)
@@ -114,20 +122,22 @@ def effect_distribution(
         lower, upper = true.tails(miss / 2)
         repeat_lower, repeat_upper = repeat.tails(miss / 2)
         above = true.above_zero()
-    p_sign = np.where(effect > 0, above, 1 - above)
+    expected = true.expectation
+    p_sign = np.where(expected > 0, above, 1 - above)
     return Effects(
         effect=effect,
-        expected=true.expectation,
+        expected=expected,
         sd=true.total_sd,
         lower=lower,
         upper=upper,
-        p_sign=np.where((effect == 0) & ~np.isnan(spread), 0.5, p_sign),
+        p_sign=np.where((expected == 0) & ~np.isnan(spread), 0.5, p_sign),
         repeat_sd=repeat.total_sd,
         repeat_lower=repeat_lower,
         repeat_upper=repeat_upper,
         epistemic=epistemic,
         representation=representation,
         aleatoric=aleatoric,
+        occlusion=occlusion,
         quantile=np.full_like(effect, np.nan),
     )
 

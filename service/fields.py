@@ -44,12 +44,16 @@ class EffectField:
 
 EFFECT_FIELDS = (
     EffectField("effect", "Predicted effect, alt minus ref, log2(RNA/DNA)"),
-    EffectField("expected", "Mean of the distribution of the true effect", is_scaled=True),
+    EffectField(
+        "expected",
+        "Mean of the distribution of the true effect: the best estimate of it",
+        is_scaled=True,
+    ),
     EffectField("sd", "Standard deviation of the true effect about expected", is_scaled=True),
     EffectField("lower", "Lower end of the {interval} interval of the true effect", is_scaled=True),
     EffectField("upper", "Upper end of the {interval} interval of the true effect", is_scaled=True),
     EffectField(
-        "p_sign", "Probability that the true effect has the sign of effect", is_scaled=True
+        "p_sign", "Probability that the true effect has the sign of expected", is_scaled=True
     ),
     EffectField(
         "repeat_sd",
@@ -74,6 +78,12 @@ EFFECT_FIELDS = (
         "aleatoric",
         "Standard deviation that sigma of the two alleles gives their difference (noise of one"
         " measurement in the target's assay and what the model cannot explain)",
+        is_scaled=True,
+    ),
+    EffectField(
+        "occlusion",
+        "Predicted effect of hiding the bases around the variant in ref, which the distribution"
+        " reads; missing where it does not",
         is_scaled=True,
     ),
     EffectField(

@@ -2,12 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.cutting import Group, Windows
 from service.scoring import Predictions
+
+_Ways: TypeAlias = tuple[int, int]
+"""In how many ways a variant is shown, and how many windows each takes."""
 
 
 def split(windows: Windows, sizes: Sequence[int]) -> list[Windows]:
@@ -22,25 +26,25 @@ def split(windows: Windows, sizes: Sequence[int]) -> list[Windows]:
     """
     request_of = np.repeat(np.arange(len(sizes)), sizes).tolist()
     first_rows = np.cumsum([0, *sizes]).tolist()
-    rows: list[dict[int, list[int]]] = [defaultdict(list) for _ in sizes]
-    index: list[dict[int, list[int]]] = [defaultdict(list) for _ in sizes]
+    rows: list[dict[_Ways, list[int]]] = [defaultdict(list) for _ in sizes]
+    index: list[dict[_Ways, list[int]]] = [defaultdict(list) for _ in sizes]
     places: list[dict[int, int]] = [{} for _ in sizes]
     for group in windows.groups:
-        n_ways = group.index.shape[1]
+        ways = _ways_of(group)
         flat = group.index.reshape(len(group.rows), -1).tolist()
         for row, wanted in zip(group.rows.tolist(), flat, strict=True):
             request = request_of[row]
             known = places[request]
-            rows[request][n_ways].append(row - first_rows[request])
-            index[request][n_ways] += [known.setdefault(place, len(known)) for place in wanted]
+            rows[request][ways].append(row - first_rows[request])
+            index[request][ways] += [known.setdefault(place, len(known)) for place in wanted]
     return [
         Windows(
             windows.status[first : first + size],
             windows.normalised[first : first + size],
             windows.sequences[list(places[request])],
             tuple(
-                Group(_array(some), _array(index[request][n_ways]).reshape(-1, n_ways, 2))
-                for n_ways, some in rows[request].items()
+                Group(_array(some), _array(index[request][ways]).reshape(-1, *ways))
+                for ways, some in rows[request].items()
             ),
         )
         for request, (first, size) in enumerate(zip(first_rows, sizes, strict=False))
@@ -51,14 +55,14 @@ def join(
     parts: Sequence[Windows], predictions: Sequence[Predictions]
 ) -> tuple[Windows, Predictions]:
     """Put the windows of requests, and the predictions for them, behind each other."""
-    rows: dict[int, list[NDArray[np.intp]]] = defaultdict(list)
-    index: dict[int, list[NDArray[np.intp]]] = defaultdict(list)
+    rows: dict[_Ways, list[NDArray[np.intp]]] = defaultdict(list)
+    index: dict[_Ways, list[NDArray[np.intp]]] = defaultdict(list)
     first_row = first_sequence = 0
     for part in parts:
         for group in part.groups:
-            n_ways = group.index.shape[1]
-            rows[n_ways].append(group.rows + first_row)
-            index[n_ways].append(group.index + first_sequence)
+            ways = _ways_of(group)
+            rows[ways].append(group.rows + first_row)
+            index[ways].append(group.index + first_sequence)
         first_row += len(part.status)
         first_sequence += len(part.sequences)
     windows = Windows(
@@ -66,13 +70,17 @@ def join(
         [form for part in parts for form in part.normalised],
         np.concatenate([part.sequences for part in parts]),
         tuple(
-            Group(np.concatenate(some), np.concatenate(index[n_ways]))
-            for n_ways, some in rows.items()
+            Group(np.concatenate(some), np.concatenate(index[ways])) for ways, some in rows.items()
         ),
     )
     mu = np.concatenate([part.mu for part in predictions])
     sigma = np.concatenate([part.sigma for part in predictions])
     return windows, Predictions(mu, sigma)
+
+
+def _ways_of(group: Group) -> _Ways:
+    _, n_ways, n_windows = group.index.shape
+    return n_ways, n_windows
 
 
 def _array(values: Sequence[int]) -> NDArray[np.intp]:

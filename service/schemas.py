@@ -142,6 +142,7 @@ class TargetEffect(BaseModel):
     epistemic: Annotated[float | None, _described("epistemic")]
     representation: Annotated[float | None, _described("representation")]
     aleatoric: Annotated[float | None, _described("aleatoric")]
+    occlusion: Annotated[float | None, _described("occlusion")]
     quantile: Annotated[float | None, _described("quantile")]
     calibrated: Annotated[bool, Field(description=_CALIBRATED)]
 

@@ -146,6 +146,8 @@ class Scorer:
         options on this target. It was fitted on single-base changes of a genome: widths of longer
         ones are computed alike, unchecked, and flagged (`Scores.is_calibrated`); pairs of sequences
         are never calibrated.
+      occluded: bases around a variant that are hidden in a window of their own, because the
+        calibration reads what that does; 0 where it does not, or holds for no target.
       is_ranked: whether effects of variants get their quantile among random ones: the model's
         background was scored with the passes of these options. Pairs never do: they may be short
         and lie between N, or differ in everything.
@@ -156,8 +158,16 @@ class Scorer:
         model: Model,
         reference: Reference | None = None,
         options: ScoringOptions | None = None,
+        *,
+        occluded: int | None = None,
     ) -> None:
         """Fit the passes to the model's window.
+
+        Args:
+          model: the model.
+          reference: the genome, None to score pairs alone.
+          options: passes, coverage and batch size.
+          occluded: bases to hide whatever the calibration reads; what fits a calibration needs it.
 
         Raises:
           ValidationError: a shift moves the variant out of the window.
@@ -174,6 +184,9 @@ class Scorer:
                 model.info.targets, self.options.strands, self.options.shifts
             )
         )
+        self.occluded = occluded or 0
+        if occluded is None and model.calibration is not None and any(self.calibrated):
+            self.occluded = model.calibration.occluded
         self.is_ranked = (
             model.background is not None
             and reference is not None
@@ -181,6 +194,11 @@ class Scorer:
         )
         for way in self._passes:
             variant_index(model.info.window, way)
+
+    @property
+    def n_windows(self) -> int:
+        """Windows of a variant in each way of showing it: ref, alt, and one with hidden bases."""
+        return 3 if self.occluded else 2
 
     def score(self, variants: Sequence[Variant]) -> Scores:
         """Score variants on the reference.
@@ -210,6 +228,7 @@ class Scorer:
             self.model.info.window,
             self._passes,
             self.options.anchorings,
+            occluded=self.occluded,
         )
 
     def cut_pairs(self, pairs: Sequence[tuple[str, str]]) -> Windows:
@@ -262,8 +281,9 @@ class Scorer:
             rows = group.rows[usable]
             effects.put(rows, part)
             if each is not None:
-                n_passes, n_ways = len(self._passes), index.shape[1]
-                found = each.of_variants(index.reshape(len(rows), n_passes, 2 * n_ways // n_passes))
+                # What is hidden is no sequence that anybody has.
+                alleles = index[:, :, :2].reshape(len(rows), len(self._passes), -1)
+                found = each.of_variants(alleles)
                 novelty[rows], novel_as[rows] = found.p, found.novel_as()
         if self.model.background and self.is_ranked and has_place:
             effects.quantile[:] = self.model.background.ranks(effects.effect, targets).quantile
@@ -283,7 +303,10 @@ class Scorer:
         effect = np.where(scores.calibrated, scores.effects.effect, np.nan)
         if self.model.calibration is None:
             return Mixture.normal(effect, effect)
-        return self.model.calibration.shape.distribution(effect, scores.effects.epistemic)
+        effects = scores.effects
+        return self.model.calibration.shape.distribution(
+            effect, effects.epistemic, effects.occlusion
+        )
 
     def provenance(self, scores: Scores | None = None) -> dict[str, Any]:
         """Return what is needed to get scores again, as JSON types; by default, of variants."""

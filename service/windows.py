@@ -224,3 +224,21 @@ def variant_index(width: int, way: Pass) -> int:
     if not 0 <= index < width:
         raise ValidationError(f"a shift of {way.shift} leaves the window of {width} bases")
     return index
+
+
+def occlude(windows: Codes, index: int, n_bases: int) -> Codes:
+    """Hide the bases around a variant: what they do together tells of any change among them.
+
+    Occlusion, as of pictures (Zeiler and Fergus, ECCV 2014, 10.1007/978-3-319-10590-1_53).
+
+    Args:
+      windows: (n, W) codes of REF.
+      index: of the variant, 0-based.
+      n_bases: odd; those that become N, the variant in their middle. Beyond the window: none.
+
+    Returns:
+      (n, W) codes, a copy.
+    """
+    hidden = windows.copy()
+    hidden[:, max(index - n_bases // 2, 0) : index + n_bases // 2 + 1] = UNKNOWN
+    return hidden

@@ -25,6 +25,7 @@ from training.datasets.table import (
 )
 from training.distil.command import RUNS, distil
 from training.distil.places import student_members, trained_members
+from training.evaluation.calibrate import OCCLUDED
 from training.evaluation.challenge import CHALLENGE_LOG
 from training.options import (
     Data,
@@ -243,7 +244,7 @@ def validate(
         if save:
             update_metrics(folder / name, f"cagi5_{split}", report)
         if save and split == "challenge":
-            means = report.table("Means, genomic window")
+            means = report.table("Means, genomic window, expected")
             figure = means.cell("K562-matched (4)", "spearman all")
             update_headline(folder / name, "CAGI5 K562-matched mean Spearman", figure)
 
@@ -252,15 +253,23 @@ def validate(
 def calibrate(
     names: Names,
     data: Data = None,
+    occluded: Annotated[
+        int,
+        typer.Option(min=0, help="Bases around a variant to hide and to read of, odd; 0 for none."),
+    ] = OCCLUDED,
     models: Models = None,
     save: Save = True,
 ) -> None:
     """Fit the distribution of effects to the CAGI5 release set."""
     from training.evaluation.calibrate import calibrate as run  # noqa: PLC0415
 
+    if occluded and occluded % 2 == 0:
+        raise typer.BadParameter(
+            "--occluded is odd: the variant lies in the middle of what is hidden"
+        )
     folder = models_dir(models)
     for name in names:
-        entry, report = run(name, models_dir=folder, data_dir=need_data(data))
+        entry, report = run(name, models_dir=folder, data_dir=need_data(data), occluded=occluded)
         typer.echo(str(report))
         if save:
             update_calibration(folder / name, entry)

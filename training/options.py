@@ -10,8 +10,17 @@ import pandas as pd
 import typer
 
 from service.registry import Registry, default_models_dir
+from training.assays import checked_offsets
 from training.datasets.sources import DataError
 from training.datasets.table import load_table, require_digest
+
+
+def _offsets(given: list[int] | None) -> list[int] | None:
+    try:
+        return list(checked_offsets(given)) if given else given
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
 
 Data = Annotated[
     Path | None,
@@ -28,6 +37,7 @@ Offsets = Annotated[
     list[int] | None,
     typer.Option(
         "--offset",
+        callback=_offsets,
         help="Move the construct by so many bases, -15 to 15, to the right in the window of the "
         "networks, and take the mean over all that are given; repeat it.",
         show_default="0",

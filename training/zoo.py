@@ -77,8 +77,8 @@ ZOO = index(
         _levers("varsigma.evo_motif", MotifCompact(), EvoAug()),
         # In bfloat16 for the sake of time (`make bench-precision`), which their names do not say.
         _levers("varsigma.motif_wide", MotifCompact(width=128), optim=_rounded(LONG)),
-        _levers("varsigma.motif_wide_long", MotifCompact(width=128), optim=_rounded(LONGER)),
         _levers("varsigma.motif_jitter", MotifCompact(), Jitter(), _rounded(LONGER)),
+        _levers("varsigma.motif_jitter_wide", MotifCompact(width=128), Jitter(), _rounded(LONGER)),
         # Its trunk stands for those of several members, and starts from one of them: that of
         # varsigma.motif_jitter where that teaches. Its labels have no noise, so it has no dropout.
         Recipe(

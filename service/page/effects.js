@@ -87,7 +87,7 @@ export function effectsOf(result, { target, options }) {
     { title: "effect", abbr: "Predicted effect, alt minus ref, log2(RNA/DNA)" },
     { title: "expected", abbr: "Mean of the distribution of the true effect" },
     { title: interval, abbr: "Of the true effect" },
-    { title: "p sign", abbr: "Probability that the true effect has the sign of the predicted one" },
+    { title: "p sign", abbr: "Probability that the true effect has the sign of the expected one" },
     { title: "quantile", abbr: "Rank among random single-base changes of the same model, signed" },
     { title: "calibrated", word: true, abbr: "Whether measured variant effects set these numbers" },
   ];

@@ -96,7 +96,7 @@ async def saturation(
     await charge(
         call.request,
         items=_CHANGES_PER_POSITION * n_positions,
-        sequences=len(ALTS) * n_positions * _n_looks(call.engine, body),
+        sequences=_n_sequences(call.engine, body, n_positions, len(ALTS) - 1),
     )
     if call.wants_lines:
         return await _lines(calls.saturation_lines(call.engine, body, call.long_deadline))
@@ -106,14 +106,22 @@ async def saturation(
 async def charge_items(call: Call, body: ScoreRequest) -> None:
     """Charge the variants or pairs of a request: see `charge`."""
     n_items = len(body.items)
-    n_sequences = 2 * n_items * _n_looks(call.engine, body)
+    n_sequences = _n_sequences(call.engine, body, n_items, 1)
     await charge(call.request, items=n_items, sequences=n_sequences)
 
 
-def _n_looks(engine: Engine, body: ScoreRequest | SaturationRequest) -> int:
-    """Count the ways in which an allele is shown, but for the anchorings of indels."""
-    options = body.options(engine.defaults)
-    return options.strands * len(options.shifts)
+def _n_sequences(
+    engine: Engine, body: ScoreRequest | SaturationRequest, n_sites: int, n_alts: int
+) -> int:
+    """Count what a model has to see of sites with so many ALTs, but for anchorings of indels.
+
+    Raises:
+      ServiceError: of `Engine.setup`.
+    """
+    scorer = engine.setup(body.model, body.options(engine.defaults)).scorer
+    has_place = isinstance(body, SaturationRequest) or body.variants is not None
+    n_windows = n_alts + (scorer.n_windows if has_place else 2) - 1
+    return n_sites * n_windows * scorer.options.strands * len(scorer.options.shifts)
 
 
 def _json(content: bytes) -> Response:

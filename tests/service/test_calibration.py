@@ -94,7 +94,8 @@ def test_applies_to_its_targets_and_its_passes_only(strands, shifts, applies):
 
 
 def test_the_distribution_by_hand():
-    found = Shape(**SHAPE).distribution(np.array([-0.08, 0.0]), np.array([0.04, np.nan]))
+    effect, spread = np.array([-0.08, 0.0]), np.array([0.04, np.nan])
+    found = Shape(**SHAPE).distribution(effect, spread, np.full(2, np.nan))
     odds = -1 + 0.5 * math.log(0.1) + 0.25 * math.log(0.05)
     factor = 0.05**0.125
     assert found.weight[0] == pytest.approx(1 / (1 + math.exp(-odds)))
@@ -103,6 +104,22 @@ def test_the_distribution_by_hand():
     # Without members to disagree, nothing follows from their spread.
     assert found.weight[1] == pytest.approx(1 / (1 + math.exp(1 - 0.5 * math.log(0.02))))
     assert found.sd[:, 1] == pytest.approx([0.1, 0.8])
+    # What hiding does moves the effect that all else follows from.
+    hides = Shape(**SHAPE | {"by_occlusion": 0.5})
+    moved = hides.distribution(effect - 0.3, spread, np.array([0.6, 0.6]))
+    for name in ("weight", "mean", "sd"):
+        np.testing.assert_allclose(getattr(moved, name), getattr(found, name))
+
+
+@pytest.mark.parametrize(
+    ("by_occlusion", "occluded"), [(0.4, 0), (0.4, 6), (0.0, 7), (0.4, -7), (0.4, 7.0)]
+)
+def test_bases_are_hidden_where_that_is_read_and_nowhere_else(by_occlusion, occluded):
+    shape = SHAPE | {"by_occlusion": by_occlusion}
+    with pytest.raises(ModelContractError, match=r"calibration\.occluded"):
+        read(shape=shape, occluded=occluded)
+    assert read(shape=SHAPE | {"by_occlusion": 0.4}, occluded=7).occluded == 7
+    assert read().occluded == 0
 
 
 def test_levels_are_met_where_stored_and_reach_nothing_and_everything():

@@ -127,6 +127,7 @@ def test_a_run_that_is_ended_in_its_middle_goes_on_and_gives_the_same_bytes(
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_does_not_end_the_run(vcf, options, tmp_path, whole):
     out = tmp_path / "out.vcf.gz"
     with started("score", vcf, "-o", out, *options, *SMALL, "--workers", "2") as process:

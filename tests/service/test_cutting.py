@@ -48,10 +48,10 @@ def windows_by_row(windows, n):
     return found
 
 
-@given(st.lists(some_variants(), max_size=25))
-def test_equal_those_of_each_variant_alone(variants):
+@given(st.lists(some_variants(), max_size=25), st.sampled_from([0, 1, 5]))
+def test_equal_those_of_each_variant_alone(variants, occluded):
     with genome(GENOME) as reference:
-        windows = cut_variants(reference, variants, WIDTH, PASSES, BOTH)
+        windows = cut_variants(reference, variants, WIDTH, PASSES, BOTH, occluded=occluded)
         alone = [variant_windows(reference, one, WIDTH, PASSES, BOTH) for one in variants]
     found = windows_by_row(windows, len(variants))
     assert len(windows.status) == len(windows.normalised) == len(variants)
@@ -62,8 +62,18 @@ def test_equal_those_of_each_variant_alone(variants):
             assert (together, status, form) == (None, one, ".")
         else:
             assert status is Status.OK
-            assert np.array_equal(together, one)
+            assert np.array_equal(together[:, :2], one)
             assert form != "."
+            for number, way in enumerate(together):
+                ref, _, *others = way
+                assert len(others) == (occluded > 0)
+                for hidden in others:
+                    n_looks = len(together) // len(PASSES)
+                    at = WIDTH // 2 + PASSES[number // n_looks].shift
+                    wanted = ref.copy()
+                    if not np.array_equal(together[:, 0], together[:, 1]):
+                        wanted[max(at - occluded // 2, 0) : at + occluded // 2 + 1] = 4
+                    assert np.array_equal(hidden, wanted)
 
 
 def test_positions_far_apart_and_out_of_order(monkeypatch):
@@ -82,9 +92,13 @@ def test_alts_of_one_site_share_their_ref_and_an_alt_equal_to_ref_is_it():
     with genome({"1": "ACGTTGCAAGTC" * 3}) as reference:
         variants = [Variant("1", 14, "C", alt) for alt in "AGTC"]
         windows = cut_variants(reference, variants, WIDTH, make_passes(2, (0,)), BOTH)
-    [group] = windows.groups
-    assert len(np.unique(group.index[:, :, 0])) == 2
-    assert np.array_equal(group.index[3, :, 1], group.index[3, :, 0])
+        hiding = cut_variants(reference, variants, WIDTH, make_passes(2, (0,)), BOTH, occluded=3)
+    [group], [hidden] = windows.groups, hiding.groups
+    for index in (group.index, hidden.index):
+        assert len(np.unique(index[:, :, 0])) == 2
+        assert (index[3, :, 1:] == index[3, :, :1]).all()
+    assert len(np.unique(hidden.index[:3, :, 2])) == 2, "so do they what is hidden"
+    assert len(hiding.sequences) == len(windows.sequences) + 2
 
 
 def test_a_window_that_positions_share_through_shifts_is_there_once():

@@ -119,7 +119,9 @@ def test_a_calibrated_target_has_the_fitted_distribution_and_its_level(rng, cove
     raw = effect_distribution(mu, sigma, coverage, None)
     found = effect_distribution(mu, sigma, coverage, applied := calibrated(True, False))
     calibration = applied.calibration
-    true = calibration.shape.distribution(raw.effect[:, 0], raw.epistemic[:, 0])
+    true = calibration.shape.distribution(
+        raw.effect[:, 0], raw.epistemic[:, 0], raw.occlusion[:, 0]
+    )
     repeat = true.widened(calibration.assay_sd)
     for mixture, prefix in ((true, ""), (repeat, "repeat_")):
         inside = mixture.cdf(getattr(found, f"{prefix}upper")[:, 0]) - mixture.cdf(

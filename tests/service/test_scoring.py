@@ -3,7 +3,7 @@
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from statistics import stdev
 
 import numpy as np
@@ -19,6 +19,7 @@ from service.entries import digest_of
 from service.errors import Status, ValidationError
 from service.registry import Registry
 from service.scoring import Scorer, ScoringOptions
+from service.sequence import encode
 from service.variants import Variant
 from service.windows import Anchoring
 from tests.genomes import CHR1, genome, reversed_complement
@@ -114,7 +115,10 @@ def test_every_input_has_one_outcome_in_order(scorer):
     scored = np.array([status is Status.OK for status in scores.status])
     values = as_rows(scores.effects)
     assert values.shape == (len(NAMES), len(variants), 2)
-    assert np.isfinite(values[:, scored]).all()
+    # This model's calibration reads nothing of hiding bases.
+    is_read = np.array([name != "occlusion" for name in NAMES])
+    assert np.isfinite(values[is_read][:, scored]).all()
+    assert np.isnan(values[~is_read]).all()
     assert np.isnan(values[:, ~scored]).all()
 
 
@@ -347,13 +351,63 @@ class TestCalibration:
         np.testing.assert_array_equal(as_rows(two)[:, :, 2], as_rows(one)[:, :, 2])
         shape = fitted_shape()
         for target in (0, 1):
-            true = shape.distribution(one.effect[:, target], one.epistemic[:, target])
+            said = one.effect, one.epistemic, one.occlusion
+            true = shape.distribution(*(part[:, target] for part in said))
             np.testing.assert_allclose(two.sd[:, target], true.total_sd)
             repeat = true.widened(CALIBRATION["assay_sd"])
             np.testing.assert_allclose(two.repeat_sd[:, target], repeat.total_sd)
         # K562 has a correlation of the errors of both alleles, HepG2 has none.
         assert two.aleatoric[0, 0] < one.aleatoric[0, 0]
         assert two.aleatoric[0, 1] == one.aleatoric[0, 1]
+
+    def test_reads_what_hiding_does_where_it_holds(self, tmp_path, reference):
+        shape = CALIBRATION["shape"] | {"by_occlusion": 0.5}
+        block = CALIBRATION | {"targets": ["K562", "HepG2"], "shape": shape, "occluded": 5}
+        model = SumModel(targets=self.TARGETS)
+        write_model(tmp_path, model, name="hides", card={"calibration": block})
+        write_model(tmp_path, model, name="raw")
+        registry = Registry(tmp_path)
+        hides, raw = (registry.load(name, threads=1) for name in ("hides", "raw"))
+        scorer = Scorer(hides, reference)
+        assert (scorer.occluded, scorer.n_windows) == (5, 3)
+        same = replace(self.VARIANT, alt=self.VARIANT.ref)
+        found = scorer.score([self.VARIANT, same])
+        plain = Scorer(raw, reference).score([self.VARIANT])
+        effects = found.effects
+        np.testing.assert_array_equal(effects.effect[:1], plain.effects.effect)
+        # N weighs nothing in this model: hidden are the five bases with the variant in the middle.
+        start = self.VARIANT.pos - 1
+        codes = [
+            encode(CHR1[start - 10 : start + 10]),
+            encode(reversed_complement(CHR1[start - 9 : start + 11])),
+        ]
+        lost = []
+        for ref in codes:
+            hidden = ref.copy()
+            hidden[8:13] = 4
+            lost.append(model.mu(hidden[None]) - model.mu(ref[None]))
+        occlusion = np.mean(lost, axis=(0, 1, 2))
+        np.testing.assert_allclose(effects.occlusion[0], occlusion, rtol=1e-6)
+        assert (effects.occlusion[1] == 0).all()
+        assert (effects.expected[1] == 0).all()
+        for target in (0, 1):
+            moved = effects.effect[:1, target] + 0.5 * occlusion[target]
+            true = fitted_shape().distribution(
+                moved, effects.epistemic[:1, target], np.full(1, np.nan)
+            )
+            np.testing.assert_allclose(effects.expected[:1, target], true.expectation, rtol=1e-6)
+            np.testing.assert_allclose(effects.sd[:1, target], true.total_sd, rtol=1e-6)
+        np.testing.assert_array_equal(effects.expected[:1, 2], plain.effects.expected[:, 2])
+        np.testing.assert_allclose(
+            scorer.true_effects(found).expectation[:, :2], effects.expected[:, :2]
+        )
+        # Nothing is hidden where nothing reads it.
+        for other in (
+            Scorer(hides, reference, ScoringOptions(strands=1)),
+            Scorer(hides),
+            Scorer(raw, reference),
+        ):
+            assert (other.occluded, other.n_windows) == (0, 2)
 
     @pytest.mark.parametrize(
         "options",

@@ -66,6 +66,7 @@ def test_processes_give_the_bytes_of_one_process_and_end_with_the_run(planned):
     assert not active_children()
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_replaced_and_no_shard_is_lost(planned):
     folder, plan, scorer = planned
     expected = scored_here(folder, plan, scorer)
@@ -89,6 +90,7 @@ def _die(index: int) -> Marker:
     os._exit(1)
 
 
+@pytest.mark.slow
 def test_processes_that_die_without_a_shard_between_end_the_run(planned, monkeypatch):
     folder, plan, _ = planned
     monkeypatch.setattr(workers, "_score", _die)
@@ -192,6 +194,7 @@ def is_deaf_to_ctrl_c(pid: int) -> bool:
     return bool(blocked >> (signal.SIGINT - 1) & 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_the_process_that_started_them(command, tmp_path, number):
     with subprocess.Popen(

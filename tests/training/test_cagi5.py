@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from service.calibration import Shape
 from service.effects import Effects
 from service.errors import Status
 from service.scoring import Scores
-from tests.toy_models import SumModel, write_model
+from tests.toy_models import CALIBRATION, SumModel, write_model
 from tests.training.toy_cagi5 import SPAN, write_cagi5
-from training.datasets.cagi5 import ELEMENTS, GROUPS, head_of
+from training.datasets.cagi5 import ELEMENTS, GROUPS, head_of, locus_of
 from training.evaluation.agreement import compare, position_counts
 from training.evaluation.cagi5 import validate
 from training.evaluation.challenge import Run, code_version, load_challenge, load_release
@@ -119,7 +121,7 @@ class Oracle:
 def test_each_element_is_read_from_its_head(toy_data, tmp_path):
     table = table_of(toy_data, tmp_path)
     scorer = Oracle(table["value"].to_numpy())
-    found = compare(scorer, ("K562", "HepG2"), table, draws=20, seed=0)
+    found = compare(scorer, ("K562", "HepG2"), table, draws=20, seed=0)["effect"]
     for element in ELEMENTS:
         sign = -1 if element in ("F9", "LDLR", "SORT1") else 1
         assert head_of(element) == ("HepG2" if sign < 0 else "K562")
@@ -129,12 +131,46 @@ def test_each_element_is_read_from_its_head(toy_data, tmp_path):
         assert found.samples[group, "low", Statistic.PEARSON].value == pytest.approx(mean)
 
 
+def test_what_is_expected_is_compared_too_and_is_of_fits_without_the_locus(toy_data, tmp_path):
+    table = table_of(toy_data, tmp_path)
+    value = table["value"].to_numpy()
+    upright, inverted = (
+        Shape(**CALIBRATION["shape"] | {"small_slope": 1.0, "large_slope": 1.0, **more})
+        for more in ({}, {"by_occlusion": -1e6})
+    )
+    # One that believes nothing but what hiding does, and that it does the opposite of the effect.
+    scorer = Oracle(value)
+    scorer.effects = replace(scorer.effects, occlusion=scorer.effects.effect)
+    shapes = dict.fromkeys(map(locus_of, ELEMENTS), upright) | {"TERT": inverted, "HBB": inverted}
+    found = compare(scorer, ("K562", "HepG2"), table, draws=20, seed=0, shapes=shapes)
+    assert list(found) == ["effect", "expected"]
+    for element in ELEMENTS:
+        one, two = (found[said].samples[element, "all", Statistic.SPEARMAN] for said in found)
+        sign = -1 if locus_of(element) in {"TERT", "HBB"} else 1
+        assert two.value == pytest.approx(sign * one.value), element
+
+
+def test_the_report_says_what_is_gained_over_the_effect(reports):
+    for report in reports.values():
+        for window in ("genomic window", "construct-aware window"):
+            effect, expected = (
+                report.table(f"Means, {window}{more}") for more in ("", ", expected")
+            )
+            gain = report.table(f"Paired difference to effect, {window}, expected")
+            for group in GROUPS:
+                difference = gain.cell(group, "spearman difference").value
+                one, two = (table.cell(group, "spearman all").value for table in (effect, expected))
+                assert difference == pytest.approx(two - one, abs=1e-6)
+        columns = report.table("Statuses").columns
+        assert list(columns) == ["status", "genomic", "construct-aware"]
+
+
 def test_subsets_follow_the_confidence_column(toy_data, tmp_path):
     table = table_of(toy_data, tmp_path)
     value = table["value"].to_numpy().copy()
     low = table["confidence"].to_numpy() < 0.1
     value[low] = np.random.default_rng(0).normal(size=low.sum())
-    found = compare(Oracle(value), ("K562", "HepG2"), table, draws=20, seed=0)
+    found = compare(Oracle(value), ("K562", "HepG2"), table, draws=20, seed=0)["effect"]
     high, low = (
         found.samples["K562-matched (4)", subset, Statistic.SPEARMAN].value
         for subset in ("high", "low")

@@ -25,7 +25,7 @@ from training import cli
 from training.datasets.cagi5 import ELEMENTS, GROUPS, head_of, locus_of, reference_path, variants_of
 from training.datasets.sources import file_digest
 from training.evaluation import learned as module
-from training.evaluation.calibrate import OPTIONS
+from training.evaluation.calibrate import OCCLUDED, OPTIONS
 from training.evaluation.challenge import Run, load_challenge, load_release
 from training.evaluation.learned_features import Features, Kind, read_features
 from training.evaluation.learned_tables import (
@@ -74,7 +74,7 @@ def data_dir(tmp_path_factory):
 def scorer(models_dir, data_dir):
     model = Registry(models_dir).load("sum", threads=1, with_entries=False)
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-        yield Scorer(model, reference, OPTIONS)
+        yield Scorer(model, reference, OPTIONS, occluded=OCCLUDED)
 
 
 # --- features ------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def test_mean_sigma_is_over_both_alleles(scorer, data_dir):
     windows = scorer.cut(variants_of(table))
     found = read_features(scorer, table)
     (group,) = windows.groups
-    sigma = SUM.sigma(windows.sequences[group.index[0].ravel()])
+    sigma = SUM.sigma(windows.sequences[group.index[0, :, :2].ravel()])
     for number, target in enumerate(SUM.targets):
         (value,) = found.values[:, found.names.index(f"sigma ({target})")]
         assert value == pytest.approx(sigma[:, :, number].mean(), rel=1e-6)
@@ -137,7 +137,9 @@ def test_one_member_has_no_spread_among_members(tmp_path, data_dir):
     write_model(tmp_path, SumModel(members=1))
     model = Registry(tmp_path).load("sum", threads=1, with_entries=False)
     with Reference.open(reference_path(data_dir)) as reference:
-        found = read_features(Scorer(model, reference, OPTIONS), load_release(data_dir).head(3))
+        found = read_features(
+            Scorer(model, reference, OPTIONS, occluded=OCCLUDED), load_release(data_dir).head(3)
+        )
     assert found.usable.all()
     assert not [name for name in found.names if name.startswith("epistemic")]
 
@@ -149,7 +151,7 @@ def test_a_model_without_a_target_that_an_element_needs_is_refused(tmp_path, dat
         Reference.open(reference_path(data_dir)) as reference,
         pytest.raises(ValueError, match=r"CAGI5 needs the targets \['HepG2'\]"),
     ):
-        read_features(Scorer(model, reference, OPTIONS), load_release(data_dir))
+        read_features(Scorer(model, reference, OPTIONS, occluded=OCCLUDED), load_release(data_dir))
 
 
 # --- fits ----------------------------------------------------------------------------------------

@@ -25,8 +25,10 @@ def made(seed=0, *, n=3000, spread=None, sd=None, noise=None):
     scale = rng.uniform(0.5, 2, n) if noise is None else noise(locus, rng)
     sd = scale if sd is None else sd(locus, scale)
     value = effect + rng.normal(0, 1, n) * scale
-    evidence = Evidence(effect, sd if spread is None else spread, value, np.ones(n), locus)
-    judged = SimpleNamespace(element=element, evidence=evidence, true=Mixture.normal(effect, sd))
+    epistemic, nothing = sd if spread is None else spread, np.full(n, np.nan)
+    evidence = Evidence(effect, epistemic, nothing, value, np.ones(n), locus)
+    true = Mixture.normal(effect, sd)
+    judged = SimpleNamespace(element=element, evidence=evidence, true=true, expected=effect)
     counts = position_counts(pd.DataFrame({"element": element, "pos": position}), 60, seed)
     return judged, counts
 
@@ -103,8 +105,8 @@ def test_halves_are_paired():
     kept, gains = halves(judged, counts)
     assert (kept.title, gains.title) == (HALVES, GAINS)
     for group in GROUPS:
-        by_effect = kept.cell("larger |effect|", group)
-        # SDs of this set say nothing of |effect|: p_sign sees both, SD alone the error.
+        by_effect = kept.cell("larger |expected|", group)
+        # SDs of this set say nothing of |expected|: p_sign sees both, SD alone the error.
         for label in ("everything", "larger p_sign", "smaller SD"):
             whole, gain = kept.cell(label, group), gains.cell(label, group)
             assert gain.value == pytest.approx(whole.value - by_effect.value)
@@ -116,5 +118,5 @@ def test_halves_are_paired():
     assert gains.cell("smaller SD", "all (15)").low > -0.2
     # Here the SD tells of the noise: the more certain half agrees better with its measurements.
     everything = kept.cell("everything", "all (15)").value
-    for label in ("smaller SD", "smaller SD for its |effect|"):
+    for label in ("smaller SD", "smaller SD for its |expected|"):
         assert kept.cell(label, "all (15)").low > everything

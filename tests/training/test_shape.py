@@ -1,5 +1,6 @@
 """The fitted distribution: a known one comes back, and unseen loci get the promised share."""
 
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from training.evaluation.shape import (
     NOMINAL,
     Evidence,
     conformal_levels,
+    expected_without_each,
     fit_shape,
     fit_without_each,
     unseen_scores,
@@ -30,19 +32,23 @@ TRUTH = Shape(
     effect_floor=0.02,
     spread_floor=0.01,
 )
+HIDES = TRUTH.model_copy(update={"by_occlusion": 0.4})
 
 
-def simulated(seed=0, n=4000, error=0.05, loci=8, members=True):
+def simulated(seed=0, n=4000, error=0.05, loci=8, members=True, shape=TRUTH):
     rng = np.random.default_rng(seed)
     effect = rng.normal(0, 0.1, n)
     spread = rng.gamma(2.0, 0.02, n) if members else np.full(n, np.nan)
-    mixture = TRUTH.distribution(effect, spread)
+    occlusion = np.full(n, np.nan)
+    if shape.by_occlusion:
+        occlusion = 0.5 * effect + rng.normal(0, 0.1, n)
+    mixture = shape.distribution(effect, spread, occlusion)
     wide = (rng.random(n) < mixture.weight).astype(int)
     rows = np.arange(n)
     true = rng.normal(mixture.mean[wide, rows], mixture.sd[wide, rows])
     errors = rng.uniform(0.5, 1.5, n) * error
     locus = np.array([f"locus{k % loci}" for k in range(n)])
-    return Evidence(effect, spread, true + rng.normal(0, errors), errors, locus)
+    return Evidence(effect, spread, occlusion, true + rng.normal(0, errors), errors, locus)
 
 
 @pytest.mark.parametrize("members", [True, False])
@@ -50,11 +56,48 @@ def test_a_known_distribution_comes_back(members):
     evidence = simulated(members=members)
     found = fit_shape(evidence)
     assert found.large_slope == pytest.approx(TRUTH.large_slope, rel=0.25)
-    said, truth = (s.distribution(evidence.effect, evidence.epistemic) for s in (found, TRUTH))
+    said, truth = (evidence.true(s) for s in (found, TRUTH))
     np.testing.assert_allclose(said.weight, truth.weight, atol=0.06)
     np.testing.assert_allclose(said.sd.mean(axis=1), truth.sd.mean(axis=1), rtol=0.1)
     if not members:
         assert found.by_spread == found.sd_by_spread == 0
+    assert found.by_occlusion == 0, "nobody asked"
+
+
+@pytest.mark.parametrize("members", [True, False])
+def test_what_hiding_tells_comes_back_and_makes_the_distribution_better(members):
+    evidence = simulated(members=members, shape=HIDES)
+    found = fit_shape(evidence)
+    assert found.by_occlusion == pytest.approx(HIDES.by_occlusion, abs=0.05)
+    assert found.large_slope == pytest.approx(HIDES.large_slope, rel=0.25)
+    again = fit_shape(evidence, found)
+    assert again.by_occlusion == pytest.approx(found.by_occlusion, abs=0.02), "a start is one"
+    unread = replace(evidence, occlusion=np.full(len(evidence.value), np.nan))
+    without = crps(evidence.value, unread.measured(fit_shape(unread))).mean()
+    assert crps(evidence.value, evidence.measured(found)).mean() < 0.995 * without
+    useless = np.random.default_rng(1).permutation(evidence.occlusion)
+    assert abs(fit_shape(replace(evidence, occlusion=useless)).by_occlusion) < 0.1
+    blind = fit_shape(evidence.blind())
+    assert blind.by_occlusion == 0, "measurements alone say nothing of a model"
+
+
+def test_what_is_expected_is_of_the_fit_without_the_locus():
+    evidence = simulated(n=60, loci=3, shape=HIDES)
+    effects = SimpleNamespace(
+        effect=evidence.effect, epistemic=evidence.epistemic, occlusion=evidence.occlusion
+    )
+    effects.effect[7] = np.nan
+    shapes = {
+        name: HIDES.model_copy(update={"large_slope": slope, "small_slope": slope})
+        for name, slope in zip(evidence.loci, (1.0, 2.0, 3.0), strict=True)
+    }
+    found = expected_without_each(effects, evidence.locus, shapes)
+    slope = np.array([shapes[name].large_slope for name in evidence.locus])
+    wanted = slope * (evidence.effect + HIDES.by_occlusion * evidence.occlusion)
+    np.testing.assert_allclose(found, wanted)
+    assert np.isnan(found).tolist() == [row == 7 for row in range(60)]
+    with pytest.raises(KeyError):
+        expected_without_each(effects, evidence.locus, {"locus0": HIDES})
 
 
 def test_a_noisy_measurement_is_not_taken_for_an_effect():
@@ -62,9 +105,7 @@ def test_a_noisy_measurement_is_not_taken_for_an_effect():
     noisy = fit_shape(simulated(error=0.3, n=16_000))
     assert noisy.small_sd == pytest.approx(TRUTH.small_sd, rel=0.35)
     blind = simulated(error=0.3)
-    blind = Evidence(
-        blind.effect, blind.epistemic, blind.value, np.full_like(blind.error, 1e-3), blind.locus
-    )
+    blind = replace(blind, error=np.full_like(blind.error, 1e-3))
     assert fit_shape(blind).small_sd > 2 * TRUTH.small_sd
 
 

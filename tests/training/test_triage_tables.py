@@ -33,7 +33,7 @@ def judged_of(effect, value, error=0.05, sd=0.1):
         element=element,
         position=np.tile(np.arange(PER_ELEMENT) // 2, len(ELEMENTS)),
         confidence=np.linspace(0, 0.5, n),
-        evidence=Evidence(effect, np.full(n, 0.1), value, errors, locus),
+        evidence=Evidence(effect, np.full(n, 0.1), np.full(n, np.nan), value, errors, locus),
         true=true,
         measured=true.widened(errors),
         level=np.tile([0.5, 0.8, 0.9, 0.95], (n, 1)),

@@ -1,14 +1,20 @@
-"""Predicted against measured effects, element by element: scores -> correlations with resamples."""
+"""Predicted against measured effects, element by element: scores -> correlations with resamples.
+
+A model says two things of the size of an effect: `effect`, alt - ref of what it predicts, and
+`expected`, the mean of the distribution that a calibration makes of all that it says.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from service.calibration import Shape
 from service.scoring import Scorer
 from training.datasets.cagi5 import ELEMENTS, GROUPS, locus_of
 from training.evaluation.metrics import (
@@ -24,7 +30,10 @@ from training.evaluation.metrics import (
     resample,
 )
 from training.evaluation.predictions import predict
+from training.evaluation.shape import expected_without_each
 
+Said: TypeAlias = Literal["effect", "expected"]
+"""Which of the two is compared."""
 HIGH_CONFIDENCE = 0.1
 """The published rule: the table's Confidence column, not the size of the effect."""
 
@@ -71,8 +80,14 @@ class Agreement:
 
 
 def compare(
-    scorer: Scorer, targets: Sequence[str], table: pd.DataFrame, *, draws: int, seed: int
-) -> Agreement:
+    scorer: Scorer,
+    targets: Sequence[str],
+    table: pd.DataFrame,
+    *,
+    draws: int,
+    seed: int,
+    shapes: Mapping[str, Shape] | None = None,
+) -> dict[Said, Agreement]:
     """Score the variants of a CAGI5 table and correlate them with its values.
 
     Args:
@@ -81,6 +96,10 @@ def compare(
       table: columns element, contig, pos, ref, alt, value, confidence; all 15 elements.
       draws: resamples of positions within each locus.
       seed: two models compared with one seed are paired.
+      shapes: {locus: distribution fitted without it}; None for none.
+
+    Returns:
+      Of `effect`, and with `shapes` of `expected` as well.
 
     Raises:
       ValueError: an element or a needed target is missing.
@@ -91,16 +110,24 @@ def compare(
     predicted = predict(scorer, targets, table)
     scored = predicted.scored
     effect = np.asarray(predicted.effects.effect, np.float64)
+    said: dict[Said, Floats] = {"effect": effect}
+    if shapes is not None:
+        locus = table["element"].map(locus_of).to_numpy(str)
+        said["expected"] = expected_without_each(predicted.effects, locus, shapes)
     statuses, times = np.unique([str(status) for status in predicted.status], return_counts=True)
-    return Agreement(
-        counts={
-            element: (int(member.sum()), int((member & scored).sum()))
-            for element in ELEMENTS
-            for member in (elements == element,)
-        },
-        statuses=dict(zip(statuses.tolist(), times.tolist(), strict=True)),
-        samples=_samples(table, effect, scored, position_counts(table, draws, seed)),
-    )
+    resamples = position_counts(table, draws, seed)
+    return {
+        name: Agreement(
+            counts={
+                element: (int(member.sum()), int((member & scored).sum()))
+                for element in ELEMENTS
+                for member in (elements == element,)
+            },
+            statuses=dict(zip(statuses.tolist(), times.tolist(), strict=True)),
+            samples=_samples(table, values, scored, resamples),
+        )
+        for name, values in said.items()
+    }
 
 
 def position_counts(table: pd.DataFrame, draws: int, seed: int) -> Counts:

@@ -15,10 +15,13 @@ from service.registry import Registry
 from service.scoring import Scorer, ScoringOptions
 from service.session import Device
 from training.datasets.cagi5 import reference_path, write_construct_reference
-from training.evaluation.agreement import Agreement, compare
+from training.evaluation.agreement import Agreement, Said, compare
 from training.evaluation.cagi5_tables import layout
+from training.evaluation.calibrate import OCCLUDED, evidence_of
 from training.evaluation.challenge import CHALLENGE_LOG, Run, load_challenge, load_release
+from training.evaluation.predictions import predict
 from training.evaluation.report import Report
+from training.evaluation.shape import fit_without_each
 
 Split = Literal["challenge", "release"]
 
@@ -38,6 +41,9 @@ def validate(
     log: Path = CHALLENGE_LOG,
 ) -> dict[str, Report]:
     """Score a CAGI5 set with each model in both windows and compare with the measured effects.
+
+    `expected` is of distributions fitted to the release set in the genomic window, for each locus
+    without that locus.
 
     Args:
       model_names: models of `models_dir`.
@@ -63,7 +69,9 @@ def validate(
     if baseline is not None and baseline not in model_names:
         raise ValueError(f"baseline {baseline!r} is not among the models {list(model_names)}")
     registry = Registry(models_dir)
-    found: dict[str, dict[str, Agreement]] = {}
+    found: dict[str, dict[tuple[str, Said], Agreement]] = {}
+    options = ScoringOptions(strands=strands)
+    released = load_release(data_dir)
     for name in model_names:
         model = registry.load(name, device, threads)
         run = Run(
@@ -76,13 +84,25 @@ def validate(
                 "genomic": reference_path(data_dir),
                 "construct-aware": write_construct_reference(data_dir, Path(folder)),
             }
+            with Reference.open(references["genomic"], assembly="GRCh37") as reference:
+                scorer = Scorer(model, reference, options, occluded=OCCLUDED)
+                said = predict(scorer, model.info.targets, released)
+            shapes = fit_without_each(evidence_of(said, released, data_dir))
             found[name] = {}
             for window, path in references.items():
                 with Reference.open(path, assembly="GRCh37") as reference:
-                    scorer = Scorer(model, reference, ScoringOptions(strands=strands))
-                    agreement = compare(scorer, model.info.targets, table, draws=draws, seed=seed)
-                found[name][window] = agreement
-                run.means |= {f"{window}, {key}": v for key, v in agreement.means().items()}
+                    agreements = compare(
+                        Scorer(model, reference, options, occluded=OCCLUDED),
+                        model.info.targets,
+                        table,
+                        draws=draws,
+                        seed=seed,
+                        shapes=shapes,
+                    )
+                for kind, agreement in agreements.items():
+                    found[name][window, kind] = agreement
+                    where = window if kind == "effect" else f"{window}, {kind}"
+                    run.means |= {f"{where}, {key}": v for key, v in agreement.means().items()}
     return {
         name: layout(
             name,

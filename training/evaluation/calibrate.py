@@ -38,6 +38,8 @@ from training.evaluation.shape import (
 
 OPTIONS = ScoringOptions(strands=2, shifts=(0,))
 """The passes that the distribution is fitted for: those of the service's default."""
+OCCLUDED = 7
+"""Bases hidden around a variant: of 1 to 21, what told most of the release set's effects."""
 
 
 def evidence_of(predicted: Predictions, table: pd.DataFrame, data_dir: Path) -> Evidence:
@@ -52,6 +54,7 @@ def evidence_of(predicted: Predictions, table: pd.DataFrame, data_dir: Path) -> 
     return Evidence(
         effect=predicted.effects.effect,
         epistemic=predicted.effects.epistemic,
+        occlusion=predicted.effects.occlusion,
         value=table["value"].to_numpy(np.float64),
         # A handful has none in the public table: what is typical stands in.
         error=error.fillna(error.median()).to_numpy(np.float64),
@@ -88,7 +91,12 @@ def as_exported(predicted: Predictions) -> Mixture:
 
 
 def calibrate(
-    name: str, *, models_dir: Path, data_dir: Path, threads: int | None = None
+    name: str,
+    *,
+    models_dir: Path,
+    data_dir: Path,
+    threads: int | None = None,
+    occluded: int = OCCLUDED,
 ) -> tuple[dict[str, Any], Report]:
     """Fit the distribution of one model's effects on the release set.
 
@@ -97,23 +105,34 @@ def calibrate(
       models_dir: folder of model folders.
       data_dir: folder that holds cagi5/.
       threads: of one operator, None for one per core.
+      occluded: bases around a variant to hide, odd; 0 hides none.
 
     Returns:
       The card's `calibration` entry, fitted on all loci, and a report of how one fitted without a
       locus holds on that locus.
+
+    Raises:
+      ValueError: an even number of bases to hide.
+      DataError: a file is missing or altered.
     """
+    if occluded and occluded % 2 == 0:
+        raise ValueError(
+            f"hide an odd number of bases, the variant in their middle, not {occluded}"
+        )
     model = Registry(models_dir).load(name, "cpu", threads, with_entries=False)
     table = load_release(data_dir)
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-        predicted = predict(Scorer(model, reference, OPTIONS), model.info.targets, table)
+        scorer = Scorer(model, reference, OPTIONS, occluded=occluded)
+        predicted = predict(scorer, model.info.targets, table)
     evidence = evidence_of(predicted, table, data_dir)
     shapes = fit_without_each(evidence)
     scores = unseen_scores(evidence, shapes)
     fitted_on = set(predicted.head[predicted.scored].tolist())
+    shape = fit_shape(evidence)
     barcodes = measurement_errors(table, data_dir)["barcodes"].median()
     entry = {
         "version": VERSION,
-        "shape": fit_shape(evidence).model_dump(),
+        "shape": shape.model_dump(),
         "nominal": list(STORED),
         "level": list(conformal_levels(scores, evidence.weight)),
         "noise_correlation": noise_correlations(
@@ -125,6 +144,7 @@ def calibrate(
         "targets": [target for target in model.info.targets if target in fitted_on],
         "strands": OPTIONS.strands,
         "shifts": list(OPTIONS.shifts),
+        "occluded": occluded if shape.by_occlusion else 0,
         "variants": "SNV",
         "method": "likelihood of measured effects with their standard errors, equal weight per "
         "locus; levels cross-conformal, loci left out of the fit in turn",

@@ -26,7 +26,7 @@ from service.scoring import Scorer
 from training.datasets.cagi5 import ELEMENTS, locus_of, reference_path
 from training.evaluation.agreement import position_counts
 from training.evaluation.cagi5 import Split
-from training.evaluation.calibrate import OPTIONS
+from training.evaluation.calibrate import OCCLUDED, OPTIONS
 from training.evaluation.challenge import (
     CHALLENGE_LOG,
     Run,
@@ -197,7 +197,7 @@ def learn(
         if missing := sorted(set(ELEMENTS) - set(rows["element"])):
             raise ValueError(f"the CAGI5 {split} table has no variant of {', '.join(missing)}")
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-        scorer = Scorer(model, reference, OPTIONS)
+        scorer = Scorer(model, reference, OPTIONS, occluded=OCCLUDED)
         features = {split: read_features(scorer, rows) for split, (rows, _) in tables.items()}
     elements = {split: rows["element"].to_numpy(str) for split, (rows, _) in tables.items()}
     labels = load_release(data_dir)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 
 from service.scoring import Scorer
 from service.sequence import BASES, UNKNOWN
-from service.windows import make_passes, variant_index
 from training.datasets.cagi5 import head_of, variants_of
 from training.evaluation.metrics import Floats
 
-AROUND = 3
-"""Bases hidden on either side of a variant, and the variant itself."""
 OWN = "own target"
 """The target of the variant's element, whichever that is."""
 
@@ -77,7 +74,7 @@ def read_features(scorer: Scorer, table: pd.DataFrame) -> Features:
     Returns:
       Of every target: the effect (mean over members), its epistemic SD where there is more than
       one member, and the mean sigma of both alleles. Of the element's own target: the effect, the
-      activity of ref, and what N in place of `2 * AROUND + 1` bases around the site adds to it.
+      activity of ref, and what hiding the bases around the site adds to it (`occlusion`).
       Which base is ref and which alt.
 
     Raises:
@@ -91,15 +88,11 @@ def read_features(scorer: Scorer, table: pd.DataFrame) -> Features:
     windows = scorer.cut(variants_of(table))
     said = scorer.predict(windows)
     effects = scorer.combine(windows, said).effects
-    sigma, activity, hiding = (np.full_like(effects.effect, np.nan) for _ in range(3))
+    sigma, activity = (np.full_like(effects.effect, np.nan) for _ in range(2))
     for group in windows.groups:
-        ref = said.mu[group.index[:, :, 0]].astype(np.float64)
-        # The ALTs of a site share their REF windows, so what is hidden of them too.
-        places, which = np.unique(group.index[:, :, 0], return_inverse=True)
-        without = replace(windows, sequences=_hidden(scorer, windows.sequences[places]))
-        activity[group.rows] = ref.mean(axis=(1, 2))
-        hiding[group.rows] = (scorer.predict(without).mu[which] - ref).mean(axis=(1, 2))
-        sigma[group.rows] = said.sigma[group.index].mean(axis=(1, 2, 3), dtype=np.float64)
+        alleles = group.index[:, :, :2]
+        activity[group.rows] = said.mu[alleles[:, :, 0]].mean(axis=(1, 2), dtype=np.float64)
+        sigma[group.rows] = said.sigma[alleles].mean(axis=(1, 2, 3), dtype=np.float64)
     columns: list[tuple[str, Kind, Floats]] = []
     for number, target in enumerate(targets):
         columns.append((f"effect ({target})", Kind.EFFECT, effects.effect[:, number]))
@@ -109,19 +102,11 @@ def read_features(scorer: Scorer, table: pd.DataFrame) -> Features:
     columns += [
         (f"effect ({OWN})", Kind.EFFECT, effects.effect[own]),
         (f"activity of ref ({OWN})", Kind.ACTIVITY, activity[own]),
-        (f"hiding {2 * AROUND + 1} bases ({OWN})", Kind.HIDING, hiding[own]),
+        (f"hiding {scorer.occluded} bases ({OWN})", Kind.HIDING, effects.occlusion[own]),
         *_bases(table),
     ]
     names, kinds, values = zip(*columns, strict=True)
     return Features(names=names, kinds=kinds, values=np.stack(values, axis=1))
-
-
-def _hidden(scorer: Scorer, sequences: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(S, W) codes with N around the variant, which has one place in the windows of all passes."""
-    options, width = scorer.options, scorer.model.info.window
-    (middle,) = {variant_index(width, way) for way in make_passes(options.strands, options.shifts)}
-    sequences[:, max(middle - AROUND, 0) : middle + AROUND + 1] = UNKNOWN
-    return sequences
 
 
 def _bases(table: pd.DataFrame) -> Iterator[tuple[str, Kind, Floats]]:

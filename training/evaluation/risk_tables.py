@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from training.evaluation.uncertainty import Judged
 
 RISK = (
-    "Area under the risk-coverage curve of |error| within tenths of |effect|, over that of a "
+    "Area under the risk-coverage curve of |error| within tenths of |expected|, over that of a "
     "random order: all variants by the SDs that the fits without each locus gave, all by the rank "
     "of that SD in its locus, and each element alone (mean of all 15)"
 )
 RISK_BY_ELEMENT = "The same area, element by element"
 HALVES = "Spearman of the half kept"
-GAINS = "Spearman of the half kept, minus that of the half of larger |effect|"
+GAINS = "Spearman of the half kept, minus that of the half of larger |expected|"
 NOTES = (
     "Area: mean over all coverages of the mean |error| of the most certain; below 1, certainty "
-    "tells of the error beyond what |effect| does. Fits without a locus are narrower where that "
+    "tells of the error beyond what |expected| does. Fits without a locus are narrower where that "
     "locus is loud, so one order of all their SDs also compares fits, wrongly; a user has one fit, "
     "as each element alone has.",
     "Halves: chosen within each element, by the whole set; resamples do not choose anew.",
 )
 PARTS = 10
-_BY_EFFECT = "larger |effect|"
+_BY_SIZE = "larger |expected|"
 
 
 def risk(judged: Judged, counts: Floats) -> tuple[Table, Table]:
@@ -47,8 +47,8 @@ def risk(judged: Judged, counts: Floats) -> tuple[Table, Table]:
       judged: n measured effects.
       counts: (B, n) resamples.
     """
-    size, locus = np.abs(judged.evidence.effect), judged.evidence.locus
-    error = np.abs(judged.evidence.value - judged.true.expectation)
+    size, locus = np.abs(judged.expected), judged.evidence.locus
+    error = np.abs(judged.evidence.value - judged.expected)
     tenths = list(_tenths(np.arange(len(size)), size))
     of_element = {
         element: list(_tenths(np.flatnonzero(judged.element == element), size))
@@ -130,7 +130,7 @@ def _known_mean(parts: Sequence[Floats]) -> Floats:
 
 
 def halves(judged: Judged, counts: Counts) -> tuple[Table, Table]:
-    """Spearman of the half kept by each choice, and what it gains over a choice by |effect|.
+    """Spearman of the half kept by each choice, and what it gains over a choice by |expected|.
 
     Args:
       judged: n measured effects.
@@ -139,10 +139,10 @@ def halves(judged: Judged, counts: Counts) -> tuple[Table, Table]:
     certain = judged.true.above_zero()
     ways: dict[str, Floats | None] = {
         "everything": None,
-        _BY_EFFECT: np.abs(judged.evidence.effect),
+        _BY_SIZE: np.abs(judged.expected),
         "larger p_sign": np.maximum(certain, 1 - certain),
         "smaller SD": -judged.true.total_sd,
-        "smaller SD for its |effect|": -_residual(judged),
+        "smaller SD for its |expected|": -_residual(judged),
     }
     found = {label: _groups_kept(judged, order, counts) for label, order in ways.items()}
     rows: list[list[Cell]] = [
@@ -151,10 +151,10 @@ def halves(judged: Judged, counts: Counts) -> tuple[Table, Table]:
     gains: list[list[Cell]] = [
         [
             label,
-            *(a.minus(b).estimate for a, b in zip(parts, found[_BY_EFFECT], strict=True)),
+            *(a.minus(b).estimate for a, b in zip(parts, found[_BY_SIZE], strict=True)),
         ]
         for label, parts in found.items()
-        if label != _BY_EFFECT
+        if label != _BY_SIZE
     ]
     columns = ("half", *GROUPS)
     return Table(HALVES, columns, rows_of(rows)), Table(GAINS, columns, rows_of(gains))
@@ -166,14 +166,14 @@ def _groups_kept(judged: Judged, order: Floats | None, counts: Counts) -> list[S
     for element in ELEMENTS:
         at = np.flatnonzero(judged.element == element)
         kept = at if order is None else at[np.argsort(-order[at])[: len(at) // 2]]
-        effect, value = judged.evidence.effect[kept], judged.evidence.value[kept]
-        found[element] = sample(effect, value, counts[:, kept], Statistic.SPEARMAN)
+        expected, value = judged.expected[kept], judged.evidence.value[kept]
+        found[element] = sample(expected, value, counts[:, kept], Statistic.SPEARMAN)
     return [mean_sample([found[element] for element in group]) for group in GROUPS.values()]
 
 
 def _residual(judged: Judged) -> Floats:
-    """Rank of the SD minus what the rank of |effect| alone explains of it."""
-    size, sd = stats.rankdata(np.abs(judged.evidence.effect)), stats.rankdata(judged.true.total_sd)
+    """Rank of the SD minus what the rank of |expected| alone explains of it."""
+    size, sd = stats.rankdata(np.abs(judged.expected)), stats.rankdata(judged.true.total_sd)
     fit = stats.linregress(size, sd)
     return np.asarray(sd - fit.slope * size - fit.intercept)
 

@@ -7,7 +7,7 @@ and what is fitted is the distribution of the effect itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Self
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
 from service.calibration import Shape
+from service.effects import Effects
 from service.mixture import Mixture
 from training.evaluation.metrics import Floats
 
@@ -37,6 +38,7 @@ class Evidence:
     Attributes:
       effect: (n,) predicted effect.
       epistemic: (n,) SD over the members; all NaN where there is one member.
+      occlusion: (n,) predicted effect of hiding what lies around; all NaN where nobody asked.
       value: (n,) measured effect.
       error: (n,) standard error of the measurement.
       locus: (n,) where each was measured; the two TERT sets are one locus.
@@ -44,6 +46,7 @@ class Evidence:
 
     effect: Floats
     epistemic: Floats
+    occlusion: Floats
     value: Floats
     error: Floats
     locus: NDArray[np.str_]
@@ -65,12 +68,17 @@ class Evidence:
 
     def measured(self, shape: Shape) -> Mixture:
         """Distribution of each measurement: of the true effect, and of the error on top."""
-        return shape.distribution(self.effect, self.epistemic).widened(self.error)
+        return self.true(shape).widened(self.error)
+
+    def true(self, shape: Shape) -> Mixture:
+        """Distribution of each true effect."""
+        return shape.distribution(self.effect, self.epistemic, self.occlusion)
 
     def blind(self) -> Self:
         """The measurements alone: as a model would have it that says nothing of any variant."""
         nothing = np.zeros(len(self.value))
-        return replace(self, effect=nothing, epistemic=nothing * np.nan)
+        unknown = nothing * np.nan
+        return replace(self, effect=nothing, epistemic=unknown, occlusion=unknown)
 
     def score(self, shape: Shape) -> Floats:
         """(n,) central probability at which each measurement is at the edge of the interval."""
@@ -99,11 +107,12 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
     scale = np.array([float(np.std(x)) or 1.0 for x in (size, spread)])
     # A model that says nothing has no feature, one without members to disagree has one of three.
     n_by = 0 if np.ptp(size) == 0 else 3 if _has(evidence) else 1
+    reads_occlusion = bool(np.isfinite(evidence.occlusion).all())
 
     def shape_of(x: Floats) -> Shape:
         slopes, sds, odds = np.exp(x[:2]), np.exp(x[2:4]), x[4]
         by = np.zeros(3)
-        by[: len(x) - 5] = x[5:] / scale[[0, 1, 1]][: len(x) - 5]
+        by[:n_by] = x[5 : 5 + n_by] / scale[[0, 1, 1]][:n_by]
         return Shape(
             small_slope=float(slopes[0]),
             large_slope=float(slopes[1]),
@@ -116,11 +125,12 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
             sd_by_spread=float(by[2]),
             effect_floor=floors[0],
             spread_floor=floors[1],
+            by_occlusion=float(x[-1]) if reads_occlusion else 0.0,
         )
 
     def loss(x: Floats) -> float:
         density = evidence.measured(shape_of(x)).density(evidence.value)
-        return float(-weight @ np.log(density + 1e-300) + _RIDGE * np.sum(x[5:] ** 2))
+        return float(-weight @ np.log(density + 1e-300) + _RIDGE * np.sum(x[5 : 5 + n_by] ** 2))
 
     def inverse(shape: Shape) -> Floats:
         by = np.array([shape.by_effect, shape.by_spread, shape.sd_by_spread])
@@ -134,12 +144,15 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
                 np.log([narrow, max(wide, 1e-6)]),
                 [odds],
                 (by * scale[[0, 1, 1]])[:n_by],
+                [shape.by_occlusion] * reads_occlusion,
             ]
         )
 
     typical = max(float(np.sqrt(weight @ np.square(evidence.value))), 1e-6)
     starts = [
-        np.array([*np.log([a, b, c * typical, d * typical]), odds, *np.zeros(n_by)])
+        np.array(
+            [*np.log([a, b, c * typical, d * typical]), odds, *np.zeros(n_by + reads_occlusion)]
+        )
         for a, b, c, d, odds in _STARTS
     ]
 
@@ -150,7 +163,9 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
             # Differences to one side are too rough for the last steps of the search.
             jac="3-point",
             method="L-BFGS-B",
-            bounds=[(-9.0, 5.0)] * 4 + [(-12.0, 12.0)] * (1 + n_by),
+            bounds=[(-9.0, 5.0)] * 4
+            + [(-12.0, 12.0)] * (1 + n_by)
+            + [(-2.0, 2.0)] * reads_occlusion,
             options={"ftol": _TOLERANCE},
         )
 
@@ -175,6 +190,27 @@ def unseen_scores(evidence: Evidence, shapes: dict[str, Shape]) -> Floats:
         here = evidence.locus == locus
         scores[here] = evidence.where(here).score(shape)
     return scores
+
+
+def expected_without_each(
+    effects: Effects, locus: NDArray[np.str_], shapes: Mapping[str, Shape]
+) -> Floats:
+    """(n,) mean of the true effect under the shape that was fitted without a variant's locus.
+
+    Args:
+      effects: each attribute (n,): what a model says of the variants, NaN where it says nothing.
+      locus: (n,) where they are.
+      shapes: by locus.
+
+    Raises:
+      KeyError: a locus has no shape.
+    """
+    expected = np.full(len(locus), np.nan)
+    for name in np.unique(locus).tolist():
+        here = locus == name
+        said = (part[here] for part in (effects.effect, effects.epistemic, effects.occlusion))
+        expected[here] = shapes[name].distribution(*said).expectation
+    return expected
 
 
 def levels_without_each(

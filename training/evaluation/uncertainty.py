@@ -22,7 +22,7 @@ from service.registry import Registry
 from service.scoring import Scorer
 from training.datasets.cagi5 import reference_path
 from training.evaluation.cagi5 import Split, labels_of
-from training.evaluation.calibrate import OPTIONS, as_exported, evidence_of
+from training.evaluation.calibrate import OCCLUDED, OPTIONS, as_exported, evidence_of
 from training.evaluation.challenge import CHALLENGE_LOG, Run, load_release
 from training.evaluation.metrics import Floats
 from training.evaluation.predictions import NOMINAL, predict
@@ -65,6 +65,11 @@ class Judged:
     blind: Mixture
     constant: Mixture
     exported: Mixture
+
+    @property
+    def expected(self) -> Floats:
+        """(n,) what is served as the best estimate of each effect."""
+        return self.true.expectation
 
     def inside(self, mixture: Mixture, level: Floats | None = None) -> NDArray[np.bool_]:
         """(n, L) whether each measurement lies in each interval; by default at nominal level."""
@@ -138,7 +143,7 @@ def judge(fitted: LeftOut, judged: Evidence, table: pd.DataFrame, exported: Mixt
     for locus, shape in fitted.shapes.items():
         here = judged.locus == locus
         part = judged.where(here)
-        said = shape.distribution(part.effect, part.epistemic)
+        said = part.true(shape)
         weight[here], mean[:, here], sd[:, here] = said.weight, said.mean, said.sd
         level[here] = fitted.levels[locus]
         blind = part.blind().measured(fitted.blind[locus])
@@ -193,7 +198,7 @@ def uncertainty(
         purpose=f"uncertainty: one locus left out, draws {draws}",
     )
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-        scorer = Scorer(model, reference, OPTIONS)
+        scorer = Scorer(model, reference, OPTIONS, occluded=OCCLUDED)
         released = load_release(data_dir)
         said = predict(scorer, model.info.targets, released)
         fitted = fit_left_out(evidence_of(said, released, data_dir))

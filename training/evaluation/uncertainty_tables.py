@@ -132,7 +132,7 @@ def _conditional(judged: Judged) -> Table:
     inside = judged.inside(judged.measured, judged.level)
     parts: list[tuple[str, NDArray[np.bool_]]] = []
     for label, values in (
-        ("|effect|", np.abs(judged.evidence.effect)),
+        ("|expected|", np.abs(judged.expected)),
         ("predicted SD", judged.true.total_sd),
         ("standard error", judged.evidence.error),
     ):
@@ -165,11 +165,11 @@ def _scores(judged: Judged, counts: Floats) -> Table:
 
 def _signs(judged: Judged, counts: Floats) -> Table:
     """How often a measurement has the predicted sign, beside how often it should."""
-    up = judged.evidence.effect > 0
+    up = judged.expected > 0
     above = judged.measured.above_zero()
     said = np.where(up, above, 1 - above)
     has = ((judged.evidence.value > 0) == up).astype(np.float64)
-    settled = (judged.evidence.value != 0) & (judged.evidence.effect != 0)
+    settled = (judged.evidence.value != 0) & (judged.expected != 0)
     bins = np.full(len(said), -1)
     bins[settled] = ranked_parts(said[settled], _BINS)
     rows: list[list[Cell]] = []
