@@ -4,6 +4,8 @@ The usual way is a loop over the variants of a VCF: fetch the window, one-hot en
 `tangermeme.variant_effect` run the network before and after the substitution, deletion or
 insertion. Here both ways have the same weights (the members of a model of this repository), the
 same passes (two strands), the same threads and the same VCF, and write one line per variant.
+varsigma hides the bases around a variant besides, where the calibration reads what that does:
+half as much work again, which the usual way does not do.
 The loop with batches of many variants is the usual way done well. Repeats alternate between all
 ways, so that a busy machine slows all of them; medians are reported.
 

@@ -29,8 +29,6 @@ from tests.gpu.rates import Rate, flops_of, ort_rates, torch_rates, windows
 from tests.gpu.sessions import content_of, offered, session_of
 from tests.gpu.whole import Whole, batch, http
 
-# Single-variant requests score two alleles on two strands.
-_SEQUENCES_PER_SNV = 4
 _CUDA_SIZES = (1, 8, 32, 128, 256, 1024, 4096)
 _CPU_SIZES = (1, 32)
 
@@ -40,7 +38,10 @@ def main() -> None:
     given = _arguments()
     machine = this_machine(given.device, given.seconds)
     folder = Registry().models_dir / given.model
-    width = Registry().load(given.model, "cpu").info.window
+    model = Registry().load(given.model, "cpu")
+    width = model.info.window
+    # Both alleles on both strands, and ref once more where bases of it are hidden.
+    n_each = 2 * (3 if model.calibration and model.calibration.occluded else 2)
     sizes = given.sizes or (_CUDA_SIZES if machine.has_cuda else _CPU_SIZES)
 
     print(f"{described(machine)}\nmodel {given.model}, torch {torch.__version__},"
@@ -83,7 +84,7 @@ def main() -> None:
         f"  the service runs on {providers[0]}; raw: {best:,.0f} sequences/s, the best fp32 above"
     )
     for whole in wholes:
-        _print_whole(whole, best)
+        _print_whole(whole, best, n_each)
 
     broken = [parity for parity in parities if parity.precision == "fp32" and not parity.passes]
     if given.json:
@@ -161,8 +162,8 @@ def _print_parities(parities: list[Parity], source: str) -> None:
         )
 
 
-def _print_whole(whole: Whole, best: float) -> None:
-    sequences = whole.variants * _SEQUENCES_PER_SNV
+def _print_whole(whole: Whole, best: float, n_each: int) -> None:
+    sequences = whole.variants * n_each
     print(
         f"  {whole.what}: {whole.variants:,.0f} variants/s, {sequences:,.0f} sequences/s,"
         f" {100 * sequences / best:.0f} % of raw"
