@@ -79,10 +79,9 @@ class Shape(Entry):
     def distribution(self, effect: Floats, epistemic: Floats, occlusion: Floats) -> Mixture:
         """Distribution of the true effect; all arguments (...), the same shape.
 
-        Without `by_occlusion`, `occlusion` is not read, and may be NaN.
+        Where `occlusion` is NaN, nothing was hidden, and nothing is added to the effect.
         """
-        if self.by_occlusion:
-            effect = effect + self.by_occlusion * occlusion
+        effect = effect + self.by_occlusion * np.nan_to_num(occlusion)
         spread = np.where(np.isnan(epistemic), 0.0, np.log(epistemic + self.spread_floor))
         odds = self.intercept + self.by_effect * np.log(np.abs(effect) + self.effect_floor)
         factor = np.exp(self.sd_by_spread * spread)

@@ -40,12 +40,12 @@ _CODE = {letter: int(encode(letter)[0]) for base in BASES for letter in (base, b
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Variants that are shown in the same number of ways.
+    """Variants that are shown in the same number of ways, with as many windows each.
 
     Attributes:
       rows: (n,) places of the variants in the list that was cut.
       index: (n, Q, 2 or 3) places of their windows in `Windows.sequences`; axis 2 is ref, alt, and
-        ref with hidden bases where those were asked for.
+        ref with hidden bases where a single-base change was asked for with them.
     """
 
     rows: _Rows
@@ -60,7 +60,7 @@ class Windows:
       status: N statuses; OK for those that are in a group.
       normalised: N normal forms `pos:ref:alt`, pos 1-based; `.` where the status is not OK.
       sequences: (S, W) codes; those that variants share are there once.
-      groups: the variants by number of ways, Q.
+      groups: the variants by number of ways, Q, and of windows.
     """
 
     status: list[Status]
@@ -114,7 +114,7 @@ def cut_variants(
       width: W, bases in a window.
       passes: P strands and shifts.
       anchorings: K of them, for changes of length.
-      occluded: bases hidden in a third window, see `occlude`; 0 cuts none.
+      occluded: bases hidden in a third window of single-base changes, see `occlude`; 0 cuts none.
 
     Returns:
       Q is P for a change that keeps the length, else P x K, in the order of `change_windows`.
@@ -141,7 +141,6 @@ class _Cutter:
         self._passes = passes
         self._anchorings = anchorings
         self._occluded = occluded
-        self._n_windows = 3 if occluded else 2
         self._status = [Status.OK] * len(variants)
         self._forms = [NOT_NORMALISED] * len(variants)
         self._sequences = _Sequences(width)
@@ -169,7 +168,7 @@ class _Cutter:
         return Windows(self._status, self._forms, self._sequences.array(), _joined(groups))
 
     def _cut_one_by_one(self, rows: Sequence[int]) -> list[Group]:
-        by_ways: dict[int, tuple[list[int], list[list[int]]]] = {}
+        by_ways: dict[tuple[int, ...], tuple[list[int], list[list[int]]]] = {}
         for row in rows:
             change = check_variant(self._reference, self._variants[row], self._width)
             if isinstance(change, Status):
@@ -177,31 +176,23 @@ class _Cutter:
                 continue
             self._forms[row] = normalised(change)
             windows = change_windows(change, self._width, self._passes, self._anchorings)
-            if self._occluded:
+            if self._occluded and change.is_single:
                 windows = self._with_hidden(windows)
-            kept, places = by_ways.setdefault(len(windows), ([], []))
+            kept, places = by_ways.setdefault(windows.shape[:2], ([], []))
             kept.append(row)
             places.append([self._sequences.place(window) for way in windows for window in way])
         return [
-            Group(np.array(kept), np.array(places).reshape(-1, n_ways, self._n_windows))
-            for n_ways, (kept, places) in by_ways.items()
+            Group(np.array(kept), np.array(places).reshape(-1, *ways))
+            for ways, (kept, places) in by_ways.items()
         ]
 
     def _with_hidden(self, windows: Codes) -> Codes:
-        """(Q, 2, W) windows of a change -> (Q, 3, W): see `occlude`; of no change, REF as it is."""
-        hidden = windows[:, 0]
-        if not np.array_equal(hidden, windows[:, 1]):
-            n_looks = len(windows) // len(self._passes)
-            places = [
-                variant_index(self._width, way) for way in self._passes for _ in range(n_looks)
-            ]
-            hidden = np.concatenate(
-                [
-                    occlude(hidden[[number]], place, self._occluded)
-                    for number, place in enumerate(places)
-                ]
-            )
-        return np.concatenate([windows, hidden[:, None]], axis=1)
+        """(P, 2, W) windows of a single-base change -> (P, 3, W): see `occlude`."""
+        hidden = [
+            occlude(ref, variant_index(self._width, way), self._occluded)
+            for ref, way in zip(windows[:, :1], self._passes, strict=True)
+        ]
+        return np.concatenate([windows, np.stack(hidden)], axis=1)
 
     def _cut_together(self, contig: str, changes: NDArray[np.int64]) -> Group:
         """Cut single-base changes of one stretch: (n, 4) row, start, ref, alt, sorted by start."""
@@ -219,7 +210,7 @@ class _Cutter:
         every = sliding_window_view(codes, self._width)
         alleles = alts.astype(np.uint8)[:, None]
         sites, site = np.unique(starts, return_inverse=True)
-        index = np.empty((len(rows), len(self._passes), self._n_windows), np.intp)
+        index = np.empty((len(rows), len(self._passes), 3 if self._occluded else 2), np.intp)
         for reverse in (False, True):
             ways = [number for number, way in enumerate(self._passes) if way.reverse is reverse]
             places = [variant_index(self._width, self._passes[number]) for number in ways]
@@ -281,11 +272,11 @@ def _stretches(changes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 
 def _joined(groups: Sequence[Group]) -> tuple[Group, ...]:
-    """One group for each number of ways, those without variants left out."""
-    by_ways: dict[int, list[Group]] = defaultdict(list)
+    """One group for each number of ways and of windows, those without variants left out."""
+    by_ways: dict[tuple[int, ...], list[Group]] = defaultdict(list)
     for group in groups:
         if len(group.rows):
-            by_ways[group.index.shape[1]].append(group)
+            by_ways[group.index.shape[1:]].append(group)
     return tuple(
         Group(
             np.concatenate([group.rows for group in same]),

@@ -38,7 +38,7 @@ class Effects:
       aleatoric: SD that sigma of the two alleles gives their difference: label noise of one
         measurement in the assay of the target, and what the model cannot explain.
       occlusion: mean of mu(ref) with the bases around the variant hidden, minus mu(ref), paired
-        likewise; NaN where no calibration reads it.
+        likewise; NaN where no calibration reads it, and for all but single-base changes.
       quantile: -1 to 1, rank of the size of `effect` among random single-base changes of the same
         model, with the sign of `effect`; NaN where they were scored otherwise, or not at all.
     """
@@ -83,7 +83,7 @@ def effect_distribution(
 
     Args:
       mu: (N, P, 2 or 3, M, T) means; axis 2 is ref, alt, and ref with hidden bases where a
-        calibration reads what that does.
+        calibration reads what that does, of single-base changes.
       sigma: the same shape, SD of one measurement of one allele as the model sees it, > 0: label
         noise and model error; the card's sigma_source says what it was learnt from.
       coverage: probability inside (lower, upper), between 0 and 1.

@@ -82,8 +82,8 @@ EFFECT_FIELDS = (
     ),
     EffectField(
         "occlusion",
-        "Predicted effect of hiding the bases around the variant in ref, which the distribution"
-        " reads; missing where it does not",
+        "Predicted effect of hiding the bases around a single-base change in ref, where the"
+        " distribution reads it",
         is_scaled=True,
     ),
     EffectField(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from service.cutting import Group, Windows
 from service.scoring import Predictions
 
-_Ways: TypeAlias = tuple[int, int]
+_Ways: TypeAlias = tuple[int, ...]
 """In how many ways a variant is shown, and how many windows each takes."""
 
 
@@ -30,7 +30,7 @@ def split(windows: Windows, sizes: Sequence[int]) -> list[Windows]:
     index: list[dict[_Ways, list[int]]] = [defaultdict(list) for _ in sizes]
     places: list[dict[int, int]] = [{} for _ in sizes]
     for group in windows.groups:
-        ways = _ways_of(group)
+        ways = group.index.shape[1:]
         flat = group.index.reshape(len(group.rows), -1).tolist()
         for row, wanted in zip(group.rows.tolist(), flat, strict=True):
             request = request_of[row]
@@ -60,7 +60,7 @@ def join(
     first_row = first_sequence = 0
     for part in parts:
         for group in part.groups:
-            ways = _ways_of(group)
+            ways = group.index.shape[1:]
             rows[ways].append(group.rows + first_row)
             index[ways].append(group.index + first_sequence)
         first_row += len(part.status)
@@ -76,11 +76,6 @@ def join(
     mu = np.concatenate([part.mu for part in predictions])
     sigma = np.concatenate([part.sigma for part in predictions])
     return windows, Predictions(mu, sigma)
-
-
-def _ways_of(group: Group) -> _Ways:
-    _, n_ways, n_windows = group.index.shape
-    return n_ways, n_windows
 
 
 def _array(values: Sequence[int]) -> NDArray[np.intp]:

@@ -146,8 +146,9 @@ class Scorer:
         options on this target. It was fitted on single-base changes of a genome: widths of longer
         ones are computed alike, unchecked, and flagged (`Scores.is_calibrated`); pairs of sequences
         are never calibrated.
-      occluded: bases around a variant that are hidden in a window of their own, because the
-        calibration reads what that does; 0 where it does not, or holds for no target.
+      occluded: bases around a single-base change that are hidden in a window of their own, because
+        the calibration reads what that does; 0 where it does not, or holds for no target. Not for
+        longer changes: where bases are gone, the effect has what hiding them does.
       is_ranked: whether effects of variants get their quantile among random ones: the model's
         background was scored with the passes of these options. Pairs never do: they may be short
         and lie between N, or differ in everything.
@@ -197,7 +198,7 @@ class Scorer:
 
     @property
     def n_windows(self) -> int:
-        """Windows of a variant in each way of showing it: ref, alt, and one with hidden bases."""
+        """Windows of a variant in each way of showing it, at most."""
         return 3 if self.occluded else 2
 
     def score(self, variants: Sequence[Variant]) -> Scores:

@@ -60,6 +60,11 @@ class Checked:
         """Whether ref and alt differ in length, so that their windows can be anchored."""
         return self.edit.end - self.edit.start != len(self.edit.inserted)
 
+    @property
+    def is_single(self) -> bool:
+        """Whether one base stands in place of another, or of itself."""
+        return self.edit.end - self.edit.start == len(self.edit.inserted) == 1
+
 
 def make_passes(strands: int, shifts: tuple[int, ...]) -> tuple[Pass, ...]:
     """Return every combination of strand and shift, plus strand first.

@@ -104,11 +104,13 @@ def test_the_distribution_by_hand():
     # Without members to disagree, nothing follows from their spread.
     assert found.weight[1] == pytest.approx(1 / (1 + math.exp(1 - 0.5 * math.log(0.02))))
     assert found.sd[:, 1] == pytest.approx([0.1, 0.8])
-    # What hiding does moves the effect that all else follows from.
+    # What hiding does moves the effect that all else follows from; where nothing was hidden, none.
     hides = Shape(**SHAPE | {"by_occlusion": 0.5})
     moved = hides.distribution(effect - 0.3, spread, np.array([0.6, 0.6]))
+    still = hides.distribution(effect, spread, np.full(2, np.nan))
     for name in ("weight", "mean", "sd"):
         np.testing.assert_allclose(getattr(moved, name), getattr(found, name))
+        np.testing.assert_array_equal(getattr(still, name), getattr(found, name))
 
 
 @pytest.mark.parametrize(

@@ -371,7 +371,8 @@ class TestCalibration:
         scorer = Scorer(hides, reference)
         assert (scorer.occluded, scorer.n_windows) == (5, 3)
         same = replace(self.VARIANT, alt=self.VARIANT.ref)
-        found = scorer.score([self.VARIANT, same])
+        longer = replace(self.VARIANT, alt=self.VARIANT.ref + "G")
+        found = scorer.score([self.VARIANT, same, longer])
         plain = Scorer(raw, reference).score([self.VARIANT])
         effects = found.effects
         np.testing.assert_array_equal(effects.effect[:1], plain.effects.effect)
@@ -390,6 +391,8 @@ class TestCalibration:
         np.testing.assert_allclose(effects.occlusion[0], occlusion, rtol=1e-6)
         assert (effects.occlusion[1] == 0).all()
         assert (effects.expected[1] == 0).all()
+        assert np.isnan(effects.occlusion[2]).all(), "of one base for another alone"
+        assert np.isfinite(effects.expected[2]).all()
         for target in (0, 1):
             moved = effects.effect[:1, target] + 0.5 * occlusion[target]
             true = fitted_shape().distribution(
