@@ -110,7 +110,7 @@ class Calibration(FittedEntry, Entry):
       targets: names of the targets whose effects were compared with measured ones.
       strands: of the passes that were scored.
       shifts: of the passes that were scored.
-      occluded: bases hidden for `by_occlusion`, the variant in their middle; 0 where none are.
+      n_occluded: bases hidden for `by_occlusion`, the variant in their middle; 0 where none are.
       variants: kind of the variants that were measured.
       method: how it was fitted.
       data: which measurements it was fitted to.
@@ -130,7 +130,7 @@ class Calibration(FittedEntry, Entry):
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     strands: Literal[1, 2]
     shifts: Annotated[tuple[StrictInt, ...], Field(min_length=1)]
-    occluded: Annotated[StrictInt, Field(ge=0)] = 0
+    n_occluded: Annotated[StrictInt, Field(ge=0)] = 0
     variants: str
     method: str
     data: str
@@ -144,13 +144,12 @@ class Calibration(FittedEntry, Entry):
             raise ValueError("needs one value for each of nominal")
         return level
 
-    @pydantic.field_validator("occluded")
-    @classmethod
-    def _is_read(cls, occluded: int, info: pydantic.ValidationInfo) -> int:
-        shape = info.data.get("shape")
-        if occluded % 2 != (shape is not None and shape.by_occlusion != 0):
-            raise ValueError("must be odd where shape.by_occlusion is not 0, else 0")
-        return occluded
+    @pydantic.model_validator(mode="after")
+    def _hides_what_it_reads(self) -> Self:
+        is_odd = self.n_occluded % 2 == 1
+        if (self.n_occluded and not is_odd) or is_odd != (self.shape.by_occlusion != 0):
+            raise ValueError("n_occluded must be odd where shape.by_occlusion is not 0, else 0")
+        return self
 
     @classmethod
     def from_card(cls, block: object, targets: Sequence[str]) -> Self | None:

@@ -79,7 +79,7 @@ class _Asked:
 
     @property
     def n_sequences(self) -> int:
-        """Sequences that it needs at most."""
+        """Sequences that it needs at most: a longer change needs no window with hidden bases."""
         options = self.setup.scorer.options
         n_anchored = sum(len(item.ref) != len(item.alt) for item in self.items)
         n_looks = len(self.items) + n_anchored * (len(options.anchorings) - 1)

@@ -18,6 +18,9 @@ from service.reference import Reference
 from service.sequence import BASES, Codes, encode, reverse_complement
 from service.variants import Variant
 from service.windows import (
+    ALT,
+    HIDDEN,
+    REF,
     Anchoring,
     Pass,
     change_windows,
@@ -104,7 +107,7 @@ def cut_variants(
     passes: tuple[Pass, ...],
     anchorings: tuple[Anchoring, ...],
     *,
-    occluded: int = 0,
+    n_occluded: int = 0,
 ) -> Windows:
     """Check variants and cut their windows.
 
@@ -114,12 +117,12 @@ def cut_variants(
       width: W, bases in a window.
       passes: P strands and shifts.
       anchorings: K of them, for changes of length.
-      occluded: bases hidden in a third window of single-base changes, see `occlude`; 0 cuts none.
+      n_occluded: bases hidden in a third window of single-base changes, see `occlude`; 0 cuts none.
 
     Returns:
       Q is P for a change that keeps the length, else P x K, in the order of `change_windows`.
     """
-    return _Cutter(reference, variants, width, passes, anchorings, occluded=occluded).windows()
+    return _Cutter(reference, variants, width, passes, anchorings, n_occluded=n_occluded).windows()
 
 
 class _Cutter:
@@ -133,14 +136,14 @@ class _Cutter:
         passes: tuple[Pass, ...],
         anchorings: tuple[Anchoring, ...],
         *,
-        occluded: int,
+        n_occluded: int,
     ) -> None:
         self._reference = reference
         self._variants = variants
         self._width = width
         self._passes = passes
         self._anchorings = anchorings
-        self._occluded = occluded
+        self._n_occluded = n_occluded
         self._status = [Status.OK] * len(variants)
         self._forms = [NOT_NORMALISED] * len(variants)
         self._sequences = _Sequences(width)
@@ -176,7 +179,7 @@ class _Cutter:
                 continue
             self._forms[row] = normalised(change)
             windows = change_windows(change, self._width, self._passes, self._anchorings)
-            if self._occluded and change.is_single:
+            if self._n_occluded and change.replaces_one_base:
                 windows = self._with_hidden(windows)
             kept, places = by_ways.setdefault(windows.shape[:2], ([], []))
             kept.append(row)
@@ -189,7 +192,7 @@ class _Cutter:
     def _with_hidden(self, windows: Codes) -> Codes:
         """(P, 2, W) windows of a single-base change -> (P, 3, W): see `occlude`."""
         hidden = [
-            occlude(ref, variant_index(self._width, way), self._occluded)
+            occlude(ref, variant_index(self._width, way), self._n_occluded)
             for ref, way in zip(windows[:, :1], self._passes, strict=True)
         ]
         return np.concatenate([windows, np.stack(hidden)], axis=1)
@@ -210,7 +213,7 @@ class _Cutter:
         every = sliding_window_view(codes, self._width)
         alleles = alts.astype(np.uint8)[:, None]
         sites, site = np.unique(starts, return_inverse=True)
-        index = np.empty((len(rows), len(self._passes), 3 if self._occluded else 2), np.intp)
+        index = np.empty((len(rows), len(self._passes), HIDDEN + bool(self._n_occluded)), np.intp)
         for reverse in (False, True):
             ways = [number for number, way in enumerate(self._passes) if way.reverse is reverse]
             places = [variant_index(self._width, self._passes[number]) for number in ways]
@@ -222,17 +225,17 @@ class _Cutter:
             ref_windows = every[firsts]
             if reverse:
                 ref_windows = reverse_complement(ref_windows)
-            index[:, ways, 0] = self._sequences.add(ref_windows) + first[site]
+            index[:, ways, REF] = self._sequences.add(ref_windows) + first[site]
             for column, (number, place) in enumerate(zip(ways, places, strict=True)):
                 alt_windows = ref_windows[first[:, column]][site]
                 alt_windows[:, [place]] = reverse_complement(alleles) if reverse else alleles
-                index[:, number, 1] = self._sequences.add(alt_windows) + np.arange(len(rows))
-                if self._occluded:
-                    hidden = occlude(ref_windows[first[:, column]], place, self._occluded)
-                    index[:, number, 2] = self._sequences.add(hidden) + site
+                index[:, number, ALT] = self._sequences.add(alt_windows) + np.arange(len(rows))
+                if self._n_occluded:
+                    hidden = occlude(ref_windows[first[:, column]], place, self._n_occluded)
+                    index[:, number, HIDDEN] = self._sequences.add(hidden) + site
         # An ALT equal to its REF is the same sequence, and its effect exactly zero.
         same = refs == alts
-        index[same, :, 1:] = index[same, :, :1]
+        index[same, :, ALT:] = index[same, :, :ALT]
         return Group(rows.astype(np.intp), index)
 
     def _inside(self, contig: str, changes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from service.calibration import Applied
 from service.errors import ValidationError
 from service.mixture import Mixture
+from service.windows import ALT, HIDDEN, REF
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 Doubles: TypeAlias = NDArray[np.float64]
@@ -98,14 +99,16 @@ def effect_distribution(
     if not 0 < coverage < 1:
         raise ValidationError(f"coverage must lie between 0 and 1, got {coverage}")
     # float64, because near-equal numbers are subtracted.
-    difference = mu[:, :, 1].astype(np.float64) - mu[:, :, 0]
+    difference = mu[:, :, ALT].astype(np.float64) - mu[:, :, REF]
     effect = difference.mean(axis=(1, 2))
     epistemic = _sd(difference.mean(axis=1))
     representation = _sd(difference.mean(axis=2))
-    aleatoric = _aleatoric(sigma[:, :, :2], applied)
+    aleatoric = _aleatoric(sigma[:, :, :HIDDEN], applied)
     occlusion = np.full_like(effect, np.nan)
-    if mu.shape[2] > len(("ref", "alt")):
-        occlusion = (mu[:, :, 2].astype(np.float64) - mu[:, :, 0]).mean(axis=(1, 2))
+    if mu.shape[2] > HIDDEN:
+        occlusion = (mu[:, :, HIDDEN].astype(np.float64) - mu[:, :, REF]).mean(axis=(1, 2))
+    if applied:
+        occlusion[:, ~applied.targets] = np.nan
     spread = np.hypot(np.nan_to_num(epistemic), np.nan_to_num(representation))
     spread[np.isnan(epistemic) & np.isnan(representation)] = np.nan
     true = Mixture.normal(effect, spread)

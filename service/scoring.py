@@ -18,7 +18,7 @@ from service.reference import Reference
 from service.registry import CONTRACT_VERSION, Model
 from service.session import CUDA, RUNTIME_VERSION
 from service.variants import Variant, is_single
-from service.windows import Anchoring, make_passes, variant_index
+from service.windows import HIDDEN, Anchoring, make_passes, variant_index
 
 USE = "research use only"
 
@@ -146,9 +146,9 @@ class Scorer:
         options on this target. It was fitted on single-base changes of a genome: widths of longer
         ones are computed alike, unchecked, and flagged (`Scores.is_calibrated`); pairs of sequences
         are never calibrated.
-      occluded: bases around a single-base change that are hidden in a window of their own, because
-        the calibration reads what that does; 0 where it does not, or holds for no target. Not for
-        longer changes: where bases are gone, the effect has what hiding them does.
+      n_occluded: bases around a single-base change that are hidden in a window of their own,
+        because the calibration reads what that does; 0 where it does not, or holds for no target.
+        Not for longer changes: where bases are gone, the effect has what hiding them does.
       is_ranked: whether effects of variants get their quantile among random ones: the model's
         background was scored with the passes of these options. Pairs never do: they may be short
         and lie between N, or differ in everything.
@@ -160,7 +160,7 @@ class Scorer:
         reference: Reference | None = None,
         options: ScoringOptions | None = None,
         *,
-        occluded: int | None = None,
+        n_occluded: int | None = None,
     ) -> None:
         """Fit the passes to the model's window.
 
@@ -168,11 +168,17 @@ class Scorer:
           model: the model.
           reference: the genome, None to score pairs alone.
           options: passes, coverage and batch size.
-          occluded: bases to hide whatever the calibration reads; what fits a calibration needs it.
+          n_occluded: bases to hide whatever the calibration reads, which does not hold if it reads
+            others; what fits a calibration needs it.
 
         Raises:
-          ValidationError: a shift moves the variant out of the window.
+          ValidationError: a shift moves the variant out of the window, or the variant cannot be in
+            the middle of so many hidden bases.
         """
+        if n_occluded and (n_occluded < 0 or n_occluded % 2 == 0):
+            raise ValidationError(
+                f"hide an odd number of bases, the variant in their middle, not {n_occluded}"
+            )
         self.model = model
         self.reference = reference
         self.options = options or ScoringOptions()
@@ -185,9 +191,12 @@ class Scorer:
                 model.info.targets, self.options.strands, self.options.shifts
             )
         )
-        self.occluded = occluded or 0
-        if occluded is None and model.calibration is not None and any(self.calibrated):
-            self.occluded = model.calibration.occluded
+        self.n_occluded = n_occluded or 0
+        if model.calibration is not None and any(self.calibrated):
+            if n_occluded is None:
+                self.n_occluded = model.calibration.n_occluded
+            elif n_occluded != model.calibration.n_occluded:
+                self.calibrated = self._uncalibrated
         self.is_ranked = (
             model.background is not None
             and reference is not None
@@ -199,7 +208,7 @@ class Scorer:
     @property
     def n_windows(self) -> int:
         """Windows of a variant in each way of showing it, at most."""
-        return 3 if self.occluded else 2
+        return HIDDEN + 1 if self.n_occluded else HIDDEN
 
     def score(self, variants: Sequence[Variant]) -> Scores:
         """Score variants on the reference.
@@ -229,7 +238,7 @@ class Scorer:
             self.model.info.window,
             self._passes,
             self.options.anchorings,
-            occluded=self.occluded,
+            n_occluded=self.n_occluded,
         )
 
     def cut_pairs(self, pairs: Sequence[tuple[str, str]]) -> Windows:
@@ -269,7 +278,13 @@ class Scorer:
         effects = Effects.missing(len(status), len(targets))
         novelty = np.full(len(status), np.nan)
         novel_as = np.full(len(status), ORDINARY, NAMES.dtype)
-        each = self.model.novelty.score(windows.sequences) if self.model.novelty else None
+        # Of the alleles: what is hidden is no sequence that anybody has.
+        is_allele = np.zeros(len(windows.sequences), bool)
+        for group in windows.groups:
+            is_allele[group.index[:, :, :HIDDEN]] = True
+        place = np.cumsum(is_allele) - 1
+        familiar = self.model.novelty
+        each = familiar.score(windows.sequences[is_allele]) if familiar else None
         mu, sigma = predictions.mu, predictions.sigma
         is_sound = np.isfinite(mu) & np.isfinite(sigma) & (sigma > 0)
         sound: NDArray[np.bool_] = np.all(is_sound, axis=(1, 2))
@@ -282,8 +297,7 @@ class Scorer:
             rows = group.rows[usable]
             effects.put(rows, part)
             if each is not None:
-                # What is hidden is no sequence that anybody has.
-                alleles = index[:, :, :2].reshape(len(rows), len(self._passes), -1)
+                alleles = place[index[:, :, :HIDDEN]].reshape(len(rows), len(self._passes), -1)
                 found = each.of_variants(alleles)
                 novelty[rows], novel_as[rows] = found.p, found.novel_as()
         if self.model.background and self.is_ranked and has_place:

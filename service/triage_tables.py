@@ -205,9 +205,9 @@ def _shortened(allele: str) -> str:
 
 
 def _interval(call: Call) -> str:
-    effect, lower, upper = (call.numbers[name] for name in ("effect", "lower", "upper"))
-    if effect is None or lower is None or upper is None:
-        return "" if effect is None else f"{effect:+.2f}"
+    expected, lower, upper = (call.numbers[name] for name in ("expected", "lower", "upper"))
+    if expected is None or lower is None or upper is None:
+        return "" if expected is None else f"{expected:+.2f}"
     # Beside a calibrated one it may be far narrower, and means less.
     mark = "" if call.calibrated else _UNCALIBRATED
-    return f"{effect:+.2f} [{lower:+.2f}, {upper:+.2f}]{mark}"
+    return f"{expected:+.2f} [{lower:+.2f}, {upper:+.2f}]{mark}"

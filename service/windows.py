@@ -11,6 +11,9 @@ from service.reference import Reference
 from service.sequence import UNKNOWN, Codes, encode, reverse_complement
 from service.variants import Edit, Variant, allele_status, trim
 
+REF, ALT, HIDDEN = range(3)
+"""Windows of one way, in their order; the last is REF with hidden bases, where there are any."""
+
 
 class Anchoring(StrEnum):
     """What the ref and the alt window share where a change of length moves its surroundings.
@@ -61,8 +64,8 @@ class Checked:
         return self.edit.end - self.edit.start != len(self.edit.inserted)
 
     @property
-    def is_single(self) -> bool:
-        """Whether one base stands in place of another, or of itself."""
+    def replaces_one_base(self) -> bool:
+        """Whether one base, N among them, takes the place of one."""
         return self.edit.end - self.edit.start == len(self.edit.inserted) == 1
 
 
@@ -231,7 +234,7 @@ def variant_index(width: int, way: Pass) -> int:
     return index
 
 
-def occlude(windows: Codes, index: int, n_bases: int) -> Codes:
+def occlude(windows: Codes, index: int, n_occluded: int) -> Codes:
     """Hide the bases around a variant: what they do together tells of any change among them.
 
     Occlusion, as of pictures (Zeiler and Fergus, ECCV 2014, 10.1007/978-3-319-10590-1_53).
@@ -239,11 +242,11 @@ def occlude(windows: Codes, index: int, n_bases: int) -> Codes:
     Args:
       windows: (n, W) codes of REF.
       index: of the variant, 0-based.
-      n_bases: odd; those that become N, the variant in their middle. Beyond the window: none.
+      n_occluded: odd; bases that become N, the variant in their middle. Beyond the window: none.
 
     Returns:
       (n, W) codes, a copy.
     """
     hidden = windows.copy()
-    hidden[:, max(index - n_bases // 2, 0) : index + n_bases // 2 + 1] = UNKNOWN
+    hidden[:, max(index - n_occluded // 2, 0) : index + n_occluded // 2 + 1] = UNKNOWN
     return hidden

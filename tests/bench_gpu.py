@@ -41,7 +41,7 @@ def main() -> None:
     model = Registry().load(given.model, "cpu")
     width = model.info.window
     # Both alleles on both strands, and ref once more where bases of it are hidden.
-    n_each = 2 * (3 if model.calibration and model.calibration.occluded else 2)
+    n_each = 2 * (3 if model.calibration and model.calibration.n_occluded else 2)
     sizes = given.sizes or (_CUDA_SIZES if machine.has_cuda else _CPU_SIZES)
 
     print(f"{described(machine)}\nmodel {given.model}, torch {torch.__version__},"

@@ -246,16 +246,29 @@ def validate(
         if save and split == "challenge":
             means = report.table("Means, genomic window, expected")
             figure = means.cell("K562-matched (4)", "spearman all")
-            update_headline(folder / name, "CAGI5 K562-matched mean Spearman", figure)
+            update_headline(folder / name, "CAGI5 K562-matched mean Spearman of expected", figure)
+
+
+def _odd_or_none(n_occluded: int) -> int:
+    if n_occluded and n_occluded % 2 == 0:
+        raise typer.BadParameter(
+            "the variant lies in the middle of what is hidden: give an odd number"
+        )
+    return n_occluded
 
 
 @app.command()
 def calibrate(
     names: Names,
     data: Data = None,
-    occluded: Annotated[
+    n_occluded: Annotated[
         int,
-        typer.Option(min=0, help="Bases around a variant to hide and to read of, odd; 0 for none."),
+        typer.Option(
+            "--occluded",
+            min=0,
+            callback=_odd_or_none,
+            help="Bases around a variant to hide and to read of, odd; 0 for none.",
+        ),
     ] = OCCLUDED,
     models: Models = None,
     save: Save = True,
@@ -263,13 +276,15 @@ def calibrate(
     """Fit the distribution of effects to the CAGI5 release set."""
     from training.evaluation.calibrate import calibrate as run  # noqa: PLC0415
 
-    if occluded and occluded % 2 == 0:
+    if save and n_occluded != OCCLUDED:
         raise typer.BadParameter(
-            "--occluded is odd: the variant lies in the middle of what is hidden"
+            f"cards are of {OCCLUDED} hidden bases; add --no-save to look at others"
         )
     folder = models_dir(models)
     for name in names:
-        entry, report = run(name, models_dir=folder, data_dir=need_data(data), occluded=occluded)
+        entry, report = run(
+            name, models_dir=folder, data_dir=need_data(data), n_occluded=n_occluded
+        )
         typer.echo(str(report))
         if save:
             update_calibration(folder / name, entry)

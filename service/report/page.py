@@ -68,7 +68,7 @@ def number_tables(threshold: float, coverage: str) -> tuple[NumberTable, ...]:
         (("p_lowers",), f"is below -{threshold:g}", plain),
         (("p_raises",), f"is above {threshold:g}", plain),
         (("p_negligible",), "lies between", plain),
-        (("p_sign",), "has the sign expected", plain),
+        (("p_sign",), "has the sign of the expected effect", plain),
     )
     decision: tuple[_Line, ...] = (
         (("p_wrong",), "probability that the call is wrong", plain),
@@ -77,7 +77,7 @@ def number_tables(threshold: float, coverage: str) -> tuple[NumberTable, ...]:
     effect: tuple[_Line, ...] = (
         (("effect",), "predicted", signed),
         (("expected",), "expected of the true effect", signed),
-        (("occlusion",), "of hiding the bases around it", signed),
+        (("occlusion",), "of hiding the bases around it (occlusion)", signed),
         (("lower", "upper"), f"true effect, {coverage}", span),
         (("repeat_lower", "repeat_upper"), f"a repeat of the assay, {coverage}", span),
         (("quantile",), "quantile among random changes", finely),

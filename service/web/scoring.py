@@ -113,15 +113,15 @@ async def charge_items(call: Call, body: ScoreRequest) -> None:
 def _n_sequences(
     engine: Engine, body: ScoreRequest | SaturationRequest, n_sites: int, n_alts: int
 ) -> int:
-    """Count what a model has to see of sites with so many ALTs, but for anchorings of indels.
+    """Count what a model has to see at most of sites with so many ALTs, anchorings of indels apart.
 
     Raises:
-      ServiceError: of `Engine.setup`.
+      ModelNotFoundError: the model is not served.
     """
-    scorer = engine.setup(body.model, body.options(engine.defaults)).scorer
+    options, calibration = body.options(engine.defaults), engine.model(body.model).calibration
     has_place = isinstance(body, SaturationRequest) or body.variants is not None
-    n_windows = n_alts + (scorer.n_windows if has_place else 2) - 1
-    return n_sites * n_windows * scorer.options.strands * len(scorer.options.shifts)
+    hides = has_place and calibration is not None and calibration.n_occluded > 0
+    return n_sites * (1 + n_alts + hides) * options.strands * len(options.shifts)
 
 
 def _json(content: bytes) -> Response:

@@ -114,14 +114,16 @@ def test_the_distribution_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("by_occlusion", "occluded"), [(0.4, 0), (0.4, 6), (0.0, 7), (0.4, -7), (0.4, 7.0)]
+    ("by_occlusion", "n_occluded"), [(0.4, 0), (0.4, 6), (0.0, 7), (0.4, -7), (0.4, 7.0)]
 )
-def test_bases_are_hidden_where_that_is_read_and_nowhere_else(by_occlusion, occluded):
+def test_bases_are_hidden_where_that_is_read_and_nowhere_else(by_occlusion, n_occluded):
     shape = SHAPE | {"by_occlusion": by_occlusion}
-    with pytest.raises(ModelContractError, match=r"calibration\.occluded"):
-        read(shape=shape, occluded=occluded)
-    assert read(shape=SHAPE | {"by_occlusion": 0.4}, occluded=7).occluded == 7
-    assert read().occluded == 0
+    with pytest.raises(ModelContractError, match="n_occluded"):
+        read(shape=shape, n_occluded=n_occluded)
+    with pytest.raises(ModelContractError, match="n_occluded"):
+        read(shape=SHAPE | {"by_occlusion": 0.4})  # does not say how many
+    assert read(shape=SHAPE | {"by_occlusion": 0.4}, n_occluded=7).n_occluded == 7
+    assert read().n_occluded == 0
 
 
 def test_levels_are_met_where_stored_and_reach_nothing_and_everything():

@@ -49,9 +49,9 @@ def windows_by_row(windows, n):
 
 
 @given(st.lists(some_variants(), max_size=25), st.sampled_from([0, 1, 5]))
-def test_equal_those_of_each_variant_alone(variants, occluded):
+def test_equal_those_of_each_variant_alone(variants, n_occluded):
     with genome(GENOME) as reference:
-        windows = cut_variants(reference, variants, WIDTH, PASSES, BOTH, occluded=occluded)
+        windows = cut_variants(reference, variants, WIDTH, PASSES, BOTH, n_occluded=n_occluded)
         alone = [variant_windows(reference, one, WIDTH, PASSES, BOTH) for one in variants]
     found = windows_by_row(windows, len(variants))
     assert len(windows.status) == len(windows.normalised) == len(variants)
@@ -66,12 +66,12 @@ def test_equal_those_of_each_variant_alone(variants, occluded):
             assert form != "."
             edit = trim(variant)
             is_single = edit.end - edit.start == len(edit.inserted) == 1
-            assert together.shape[1] == (3 if occluded and is_single else 2)
+            assert together.shape[1] == (3 if n_occluded and is_single else 2)
             for hidden, ref, way in zip(together[:, 2:], together[:, 0], PASSES, strict=False):
                 at = WIDTH // 2 + way.shift
                 wanted = ref.copy()
                 if edit.inserted != variant.ref[edit.start - variant.start].upper():
-                    wanted[max(at - occluded // 2, 0) : at + occluded // 2 + 1] = 4
+                    wanted[max(at - n_occluded // 2, 0) : at + n_occluded // 2 + 1] = 4
                 assert all(np.array_equal(one, wanted) for one in hidden)
 
 
@@ -91,7 +91,7 @@ def test_alts_of_one_site_share_their_ref_and_an_alt_equal_to_ref_is_it():
     with genome({"1": "ACGTTGCAAGTC" * 3}) as reference:
         variants = [Variant("1", 14, "C", alt) for alt in "AGTC"]
         windows = cut_variants(reference, variants, WIDTH, make_passes(2, (0,)), BOTH)
-        hiding = cut_variants(reference, variants, WIDTH, make_passes(2, (0,)), BOTH, occluded=3)
+        hiding = cut_variants(reference, variants, WIDTH, make_passes(2, (0,)), BOTH, n_occluded=3)
     [group], [hidden] = windows.groups, hiding.groups
     for index in (group.index, hidden.index):
         assert len(np.unique(index[:, :, 0])) == 2

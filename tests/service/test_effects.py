@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.calibration import Calibration
+from service.calibration import Calibration, Shape
 from service.effects import Effects, effect_distribution
 from service.errors import ValidationError
 from tests.toy_models import CALIBRATION
@@ -155,6 +155,34 @@ def test_a_spread_that_members_share_is_not_epistemic():
     effects = effect_distribution(mu, np.ones_like(mu), 0.9, None)
     assert effects.effect == 1
     assert effects.epistemic == 0
+
+
+@given(seeds)
+def test_what_hiding_does_moves_what_is_expected_and_nothing_else_that_is_said(rng):
+    mu, sigma = outputs(rng)
+    hidden, noise = outputs(rng)
+    shown = np.concatenate([mu, hidden[:, :, :1]], axis=2)
+    of_shown = np.concatenate([sigma, noise[:, :, :1]], axis=2)
+    raw = effect_distribution(mu, sigma, 0.9, None)
+    found = effect_distribution(shown, of_shown, 0.9, None)
+    for name in NAMES:
+        if name != "occlusion":
+            np.testing.assert_array_equal(getattr(found, name), getattr(raw, name), err_msg=name)
+    occlusion = (hidden[:, :, 0].astype(float) - mu[:, :, 0]).mean(axis=(1, 2))
+    np.testing.assert_allclose(found.occlusion, occlusion)
+    shape = CALIBRATION["shape"] | {"by_occlusion": 3.0}
+    block = CALIBRATION | {"shape": shape, "n_occluded": 7}
+    applied = Calibration.from_card(block, ("K562",)).applied(("K562", "HepG2"), (True, False))
+    fitted = effect_distribution(shown, of_shown, 0.9, applied)
+    moved = raw.effect[:, 0] + 3 * occlusion[:, 0]
+    nothing = np.full(len(moved), np.nan)
+    true = Shape(**CALIBRATION["shape"]).distribution(moved, raw.epistemic[:, 0], nothing)
+    np.testing.assert_allclose(fitted.expected[:, 0], true.expectation)
+    above = true.above_zero()
+    np.testing.assert_allclose(fitted.p_sign[:, 0], np.where(moved > 0, above, 1 - above))
+    np.testing.assert_array_equal(fitted.effect, raw.effect)
+    assert np.isnan(fitted.occlusion[:, 1]).all(), "nothing reads it for this target"
+    np.testing.assert_array_equal(fitted.expected[:, 1], raw.expected[:, 1])
 
 
 @given(seeds)

@@ -77,7 +77,7 @@ def test_every_spelling_of_an_indel_gives_the_same_effect(toy_model, options, in
     variants = [spelt(contig, *place, left, right) for place in every_spelling(*indel)]
     variants += [spelt(contig, *place, 1, 0) for place in every_spelling(*indel)]
     with genome({"1": contig}) as reference:
-        scores = Scorer(toy_model, reference, options, occluded=5).score(variants)
+        scores = Scorer(toy_model, reference, options, n_occluded=5).score(variants)
     assert len(set(scores.status)) == 1
     assert scores.status[0] is Status.OK
     assert len(set(scores.normalised)) == 1
@@ -92,7 +92,7 @@ def test_ref_equal_to_alt_has_no_effect(toy_model, options, indel, left, length)
     contig, start, _, _ = indel
     ref = contig[start : start + length]
     with genome({"1": contig}) as reference:
-        scores = Scorer(toy_model, reference, options, occluded=5).score(
+        scores = Scorer(toy_model, reference, options, n_occluded=5).score(
             [
                 Variant("1", start + 1, ref, ref.lower()),
                 spelt(contig, start, ref, ref, left, 0),
@@ -112,8 +112,8 @@ def test_swapping_the_alleles_negates_the_effect(toy_model, options, indel, is_d
     changed = contig[: variant.start] + variant.alt + contig[variant.end :]
     back = Variant("1", variant.pos, variant.alt, variant.ref)
     with genome({"1": contig}) as reference, genome({"1": changed}) as other:
-        one = Scorer(toy_model, reference, options, occluded=5).score([variant])
-        two = Scorer(toy_model, other, options, occluded=5).score([back])
+        one = Scorer(toy_model, reference, options, n_occluded=5).score([variant])
+        two = Scorer(toy_model, other, options, n_occluded=5).score([back])
     assert one.status == two.status
     assume(one.status == [Status.OK])  # some are too long for the window
     np.testing.assert_allclose(two.effects.effect, -one.effects.effect, atol=1e-6)
@@ -138,8 +138,8 @@ def test_the_other_strand_gives_the_same_effect(toy_model, indel, is_delins, mor
         genome({"1": contig}) as reference,
         genome({"1": reversed_complement(contig)}) as other_strand,
     ):
-        one = Scorer(toy_model, reference, options, occluded=5).score([variant])
-        two = Scorer(toy_model, other_strand, options, occluded=5).score([mirrored])
+        one = Scorer(toy_model, reference, options, n_occluded=5).score([variant])
+        two = Scorer(toy_model, other_strand, options, n_occluded=5).score([mirrored])
     assert one.status == two.status
     assume(one.status == [Status.OK])  # some are too long for the window
     np.testing.assert_allclose(values(one), values(two), atol=1e-6)

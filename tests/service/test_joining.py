@@ -34,8 +34,8 @@ def genome(tmp_path_factory):
 
 
 @given(requests, st.sampled_from([1, 2]), st.sampled_from([0, 5]))
-def test_together_is_the_same_as_alone(toy_model, genome, asked, strands, occluded):
-    scorer = Scorer(toy_model, genome, ScoringOptions(strands=strands), occluded=occluded)
+def test_together_is_the_same_as_alone(toy_model, genome, asked, strands, n_occluded):
+    scorer = Scorer(toy_model, genome, ScoringOptions(strands=strands), n_occluded=n_occluded)
     every = [variant for request in asked for variant in request]
     parts = split(scorer.cut(every), list(map(len, asked)))
     for part, request in zip(parts, asked, strict=True):

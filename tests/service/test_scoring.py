@@ -20,7 +20,7 @@ from service.errors import Status, ValidationError
 from service.registry import Registry
 from service.scoring import Scorer, ScoringOptions
 from service.sequence import encode
-from service.variants import Variant
+from service.variants import Variant, is_single
 from service.windows import Anchoring
 from tests.genomes import CHR1, genome, reversed_complement
 from tests.toy_models import CALIBRATION, SumModel, write_model
@@ -174,9 +174,17 @@ def test_a_reverse_complemented_genome_gives_the_same_answer(toy_model, seed):
         genome({"chr1": CHR1}) as reference,
         genome({"chr1": reversed_complement(CHR1)}) as other_strand,
     ):
-        one = Scorer(toy_model, reference, options).score(variants)
-        two = Scorer(toy_model, other_strand, options).score(mirrored)
+        one = Scorer(toy_model, reference, options, n_occluded=5).score(variants)
+        two = Scorer(toy_model, other_strand, options, n_occluded=5).score(mirrored)
+        plain = Scorer(toy_model, reference, options).score(variants)
     assert one.status == two.status
+    singles = [is_single(form) for form in one.normalised]
+    assert np.isfinite(one.effects.occlusion).all(axis=1).tolist() == singles
+    # What is hidden changes nothing that is said of the alleles.
+    for name in ("effect", "epistemic", "representation"):
+        np.testing.assert_array_equal(getattr(one.effects, name), getattr(plain.effects, name))
+    np.testing.assert_array_equal(one.novelty, plain.novelty)
+    assert one.novel_as.tolist() == plain.novel_as.tolist()
     np.testing.assert_allclose(as_rows(one.effects), as_rows(two.effects), atol=1e-9)
 
 
@@ -362,14 +370,14 @@ class TestCalibration:
 
     def test_reads_what_hiding_does_where_it_holds(self, tmp_path, reference):
         shape = CALIBRATION["shape"] | {"by_occlusion": 0.5}
-        block = CALIBRATION | {"targets": ["K562", "HepG2"], "shape": shape, "occluded": 5}
+        block = CALIBRATION | {"targets": ["K562", "HepG2"], "shape": shape, "n_occluded": 5}
         model = SumModel(targets=self.TARGETS)
         write_model(tmp_path, model, name="hides", card={"calibration": block})
         write_model(tmp_path, model, name="raw")
         registry = Registry(tmp_path)
         hides, raw = (registry.load(name, threads=1) for name in ("hides", "raw"))
         scorer = Scorer(hides, reference)
-        assert (scorer.occluded, scorer.n_windows) == (5, 3)
+        assert (scorer.n_occluded, scorer.n_windows) == (5, 3)
         same = replace(self.VARIANT, alt=self.VARIANT.ref)
         longer = replace(self.VARIANT, alt=self.VARIANT.ref + "G")
         found = scorer.score([self.VARIANT, same, longer])
@@ -388,8 +396,9 @@ class TestCalibration:
             hidden[8:13] = 4
             lost.append(model.mu(hidden[None]) - model.mu(ref[None]))
         occlusion = np.mean(lost, axis=(0, 1, 2))
-        np.testing.assert_allclose(effects.occlusion[0], occlusion, rtol=1e-6)
-        assert (effects.occlusion[1] == 0).all()
+        np.testing.assert_allclose(effects.occlusion[0, :2], occlusion[:2], rtol=1e-6)
+        assert np.isnan(effects.occlusion[:, 2]).all(), "this target is not calibrated"
+        assert (effects.occlusion[1, :2] == 0).all()
         assert (effects.expected[1] == 0).all()
         assert np.isnan(effects.occlusion[2]).all(), "of one base for another alone"
         assert np.isfinite(effects.expected[2]).all()
@@ -404,13 +413,20 @@ class TestCalibration:
         np.testing.assert_allclose(
             scorer.true_effects(found).expectation[:, :2], effects.expected[:, :2]
         )
+        # A calibration does not hold where other bases are hidden than it reads of.
+        for n_occluded in (0, 7):
+            other = Scorer(hides, reference, n_occluded=n_occluded)
+            assert (other.n_occluded, any(other.calibrated)) == (n_occluded, False)
+        for n_occluded in (4, -5):
+            with pytest.raises(ValidationError, match="odd number"):
+                Scorer(hides, reference, n_occluded=n_occluded)
         # Nothing is hidden where nothing reads it.
         for other in (
             Scorer(hides, reference, ScoringOptions(strands=1)),
             Scorer(hides),
             Scorer(raw, reference),
         ):
-            assert (other.occluded, other.n_windows) == (0, 2)
+            assert (other.n_occluded, other.n_windows) == (0, 2)
 
     @pytest.mark.parametrize(
         "options",

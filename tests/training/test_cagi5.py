@@ -79,11 +79,19 @@ def test_each_model_leaves_its_means_in_the_log(reports, models_dir, log):
             )
 
 
-def test_a_failed_run_is_logged_too(toy_data, models_dir, tmp_path):
+def test_a_failed_run_is_logged_too(toy_data, models_dir, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"CAGI5 needs the targets \['HepG2'\]"):
         run(toy_data, models_dir, tmp_path / "log", names=["k562_only"])
+    assert not (tmp_path / "log").exists(), "nothing was looked at"
+
+    def fail(*_, **__):
+        raise ValueError("in the middle of a look")
+
+    monkeypatch.setattr("training.evaluation.cagi5.compare", fail)
+    with pytest.raises(ValueError, match="in the middle"):
+        run(toy_data, models_dir, tmp_path / "log", names=["sees"])
     line = lines(tmp_path / "log")[-1]
-    assert (line["event"], line["model"], line["means"]) == ("failed", "k562_only", {})
+    assert (line["event"], line["model"], line["means"]) == ("failed", "sees", {})
 
 
 def test_the_release_set_is_not_logged(toy_data, models_dir, tmp_path):

@@ -61,18 +61,23 @@ def data_dir(tmp_path_factory, models_dir):
     return folder
 
 
-@pytest.fixture(scope="module")
-def calibrated(models_dir, data_dir):
-    """Entry and report, as the command put them into the card."""
-    # Errors of both alleles: two that go together, two that do not.
-    pairs = SimpleNamespace(
+@pytest.fixture(scope="module", autouse=True)
+def pairs():
+    """Errors of both alleles: two that go together, two that do not."""
+    made = SimpleNamespace(
         cell_type="K562",
         ref=np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]),
         alt=np.array([[2.0, 4.0, 6.0], [1.0, 0.0, 2.0]]),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "read_pairs", lambda _: {"pool": {module.ALIGNED: pairs}})
-        return _calibrated(models_dir, data_dir)
+        patch.setattr(module, "read_pairs", lambda _: {"pool": {module.ALIGNED: made}})
+        yield
+
+
+@pytest.fixture(scope="module")
+def calibrated(models_dir, data_dir):
+    """Entry and report, as the command put them into the card."""
+    return _calibrated(models_dir, data_dir)
 
 
 def _calibrated(models_dir, data_dir):
@@ -104,6 +109,24 @@ def test_each_element_is_read_from_its_target_before_any_calibration(calibrated)
     for element in ("GP1BB", "PKLR", "F9", "LDLR", "SORT1", "ZFAND3"):
         # The other target would be off by a multiple of the effects, which are of several log2.
         assert table.cell(element, "RMS error") == pytest.approx(NOISE, rel=0.6)
+
+
+def test_the_entry_says_what_was_hidden_and_a_look_at_other_sizes_is_not_saved(
+    calibrated, models_dir, data_dir
+):
+    entry, _ = calibrated
+    assert entry["n_occluded"] == (module.OCCLUDED if entry["shape"]["by_occlusion"] else 0)
+    assert entry["shape"]["by_occlusion"] != 0
+    none, _ = module.calibrate("sum", models_dir=models_dir, data_dir=data_dir, n_occluded=0)
+    assert (none["n_occluded"], none["shape"]["by_occlusion"]) == (0, 0)
+    place = ["--data", str(data_dir), "--models", str(models_dir)]
+    for given, said in (
+        (["--occluded", "4", "--no-save"], "odd number"),
+        (["--occluded", "5"], "--no-save"),
+    ):
+        done = CliRunner().invoke(cli.app, ["calibrate", "sum", *given, *place])
+        assert (done.exit_code, said in done.output) == (2, True)
+    assert read_card(models_dir / "sum").calibration == entry
 
 
 def test_the_two_tert_sets_are_one_locus_and_left_out_together(calibrated, data_dir):

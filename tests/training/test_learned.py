@@ -74,7 +74,7 @@ def data_dir(tmp_path_factory):
 def scorer(models_dir, data_dir):
     model = Registry(models_dir).load("sum", threads=1, with_entries=False)
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-        yield Scorer(model, reference, OPTIONS, occluded=OCCLUDED)
+        yield Scorer(model, reference, OPTIONS, n_occluded=OCCLUDED)
 
 
 # --- features ------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def test_one_member_has_no_spread_among_members(tmp_path, data_dir):
     model = Registry(tmp_path).load("sum", threads=1, with_entries=False)
     with Reference.open(reference_path(data_dir)) as reference:
         found = read_features(
-            Scorer(model, reference, OPTIONS, occluded=OCCLUDED), load_release(data_dir).head(3)
+            Scorer(model, reference, OPTIONS, n_occluded=OCCLUDED), load_release(data_dir).head(3)
         )
     assert found.usable.all()
     assert not [name for name in found.names if name.startswith("epistemic")]
@@ -151,7 +151,17 @@ def test_a_model_without_a_target_that_an_element_needs_is_refused(tmp_path, dat
         Reference.open(reference_path(data_dir)) as reference,
         pytest.raises(ValueError, match=r"CAGI5 needs the targets \['HepG2'\]"),
     ):
-        read_features(Scorer(model, reference, OPTIONS, occluded=OCCLUDED), load_release(data_dir))
+        scorer = Scorer(model, reference, OPTIONS, n_occluded=OCCLUDED)
+        read_features(scorer, load_release(data_dir))
+
+
+def test_a_scorer_that_hides_nothing_is_refused(models_dir, data_dir):
+    model = Registry(models_dir).load("sum", threads=1, with_entries=False)
+    with (
+        Reference.open(reference_path(data_dir)) as reference,
+        pytest.raises(ValueError, match="hides no bases"),
+    ):
+        read_features(Scorer(model, reference, OPTIONS), load_release(data_dir))
 
 
 # --- fits ----------------------------------------------------------------------------------------

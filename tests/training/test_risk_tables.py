@@ -26,7 +26,8 @@ def made(seed=0, *, n=3000, spread=None, sd=None, noise=None):
     sd = scale if sd is None else sd(locus, scale)
     value = effect + rng.normal(0, 1, n) * scale
     epistemic, nothing = sd if spread is None else spread, np.full(n, np.nan)
-    evidence = Evidence(effect, epistemic, nothing, value, np.ones(n), locus)
+    # What is judged is what was expected: the bare effect is not to be read.
+    evidence = Evidence(nothing, epistemic, nothing, value, np.ones(n), locus)
     true = Mixture.normal(effect, sd)
     judged = SimpleNamespace(element=element, evidence=evidence, true=true, expected=effect)
     counts = position_counts(pd.DataFrame({"element": element, "pos": position}), 60, seed)

@@ -73,27 +73,30 @@ def validate(
     options = ScoringOptions(strands=strands)
     released = load_release(data_dir)
     for name in model_names:
-        model = registry.load(name, device, threads)
+        model = registry.load(name, device, threads, with_entries=False)
+        targets = model.info.targets
+        with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
+            said = predict(
+                Scorer(model, reference, options, n_occluded=OCCLUDED), targets, released
+            )
+        shapes = fit_without_each(evidence_of(said, released, data_dir))
         run = Run(
             model=name,
             model_sha256=str(registry.card(name)["model_sha256"]),
-            purpose=f"validate: strands {strands}, draws {draws}, seed {seed}",
+            purpose=f"validate: strands {strands}, {OCCLUDED} bases hidden, draws {draws}, "
+            f"seed {seed}",
         )
         with labels_of(split, data_dir, run, log) as table, TemporaryDirectory() as folder:
             references = {
                 "genomic": reference_path(data_dir),
                 "construct-aware": write_construct_reference(data_dir, Path(folder)),
             }
-            with Reference.open(references["genomic"], assembly="GRCh37") as reference:
-                scorer = Scorer(model, reference, options, occluded=OCCLUDED)
-                said = predict(scorer, model.info.targets, released)
-            shapes = fit_without_each(evidence_of(said, released, data_dir))
             found[name] = {}
             for window, path in references.items():
                 with Reference.open(path, assembly="GRCh37") as reference:
                     agreements = compare(
-                        Scorer(model, reference, options, occluded=OCCLUDED),
-                        model.info.targets,
+                        Scorer(model, reference, options, n_occluded=OCCLUDED),
+                        targets,
                         table,
                         draws=draws,
                         seed=seed,

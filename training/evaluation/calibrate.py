@@ -39,7 +39,8 @@ from training.evaluation.shape import (
 OPTIONS = ScoringOptions(strands=2, shifts=(0,))
 """The passes that the distribution is fitted for: those of the service's default."""
 OCCLUDED = 7
-"""Bases hidden around a variant: of 1 to 21, what told most of the release set's effects."""
+"""Bases hidden around a single-base change. Release loci left out of the fit hardly tell it from 5,
+but either from none: `varsigma-train calibrate MODEL --occluded 5 --no-save`."""
 
 
 def evidence_of(predicted: Predictions, table: pd.DataFrame, data_dir: Path) -> Evidence:
@@ -96,7 +97,7 @@ def calibrate(
     models_dir: Path,
     data_dir: Path,
     threads: int | None = None,
-    occluded: int = OCCLUDED,
+    n_occluded: int = OCCLUDED,
 ) -> tuple[dict[str, Any], Report]:
     """Fit the distribution of one model's effects on the release set.
 
@@ -105,24 +106,20 @@ def calibrate(
       models_dir: folder of model folders.
       data_dir: folder that holds cagi5/.
       threads: of one operator, None for one per core.
-      occluded: bases around a variant to hide, odd; 0 hides none.
+      n_occluded: bases around a variant to hide, odd; 0 hides none.
 
     Returns:
       The card's `calibration` entry, fitted on all loci, and a report of how one fitted without a
       locus holds on that locus.
 
     Raises:
-      ValueError: an even number of bases to hide.
+      ValidationError: an even number of bases to hide.
       DataError: a file is missing or altered.
     """
-    if occluded and occluded % 2 == 0:
-        raise ValueError(
-            f"hide an odd number of bases, the variant in their middle, not {occluded}"
-        )
     model = Registry(models_dir).load(name, "cpu", threads, with_entries=False)
     table = load_release(data_dir)
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-        scorer = Scorer(model, reference, OPTIONS, occluded=occluded)
+        scorer = Scorer(model, reference, OPTIONS, n_occluded=n_occluded)
         predicted = predict(scorer, model.info.targets, table)
     evidence = evidence_of(predicted, table, data_dir)
     shapes = fit_without_each(evidence)
@@ -144,7 +141,7 @@ def calibrate(
         "targets": [target for target in model.info.targets if target in fitted_on],
         "strands": OPTIONS.strands,
         "shifts": list(OPTIONS.shifts),
-        "occluded": occluded if shape.by_occlusion else 0,
+        "n_occluded": n_occluded if shape.by_occlusion else 0,
         "variants": "SNV",
         "method": "likelihood of measured effects with their standard errors, equal weight per "
         "locus; levels cross-conformal, loci left out of the fit in turn",

@@ -180,7 +180,7 @@ def evaluate_deletions(
       DataError: a file is missing or altered.
     """
     registry = Registry(models_dir)
-    model = registry.load(name, "cpu", threads)
+    model = registry.load(name, "cpu", threads, with_entries=False)
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
         inside = measure(model, reference, load_release_deletions(data_dir), draws, seed)
         choice = choose({way: inside.of(way, MEAN, Statistic.SPEARMAN) for way in CANDIDATES})

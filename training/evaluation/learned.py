@@ -197,7 +197,7 @@ def learn(
         if missing := sorted(set(ELEMENTS) - set(rows["element"])):
             raise ValueError(f"the CAGI5 {split} table has no variant of {', '.join(missing)}")
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-        scorer = Scorer(model, reference, OPTIONS, occluded=OCCLUDED)
+        scorer = Scorer(model, reference, OPTIONS, n_occluded=OCCLUDED)
         features = {split: read_features(scorer, rows) for split, (rows, _) in tables.items()}
     elements = {split: rows["element"].to_numpy(str) for split, (rows, _) in tables.items()}
     labels = load_release(data_dir)

@@ -78,8 +78,10 @@ def read_features(scorer: Scorer, table: pd.DataFrame) -> Features:
       Which base is ref and which alt.
 
     Raises:
-      ValueError: the model lacks a target that an element needs.
+      ValueError: the model lacks a target that an element needs, or the scorer hides no bases.
     """
+    if not scorer.n_occluded:
+        raise ValueError("the scorer hides no bases: give it n_occluded")
     targets = scorer.model.info.targets
     heads = table["element"].map(head_of)
     if absent := sorted(set(heads) - set(targets)):
@@ -102,7 +104,7 @@ def read_features(scorer: Scorer, table: pd.DataFrame) -> Features:
     columns += [
         (f"effect ({OWN})", Kind.EFFECT, effects.effect[own]),
         (f"activity of ref ({OWN})", Kind.ACTIVITY, activity[own]),
-        (f"hiding {scorer.occluded} bases ({OWN})", Kind.HIDING, effects.occlusion[own]),
+        (f"hiding {scorer.n_occluded} bases ({OWN})", Kind.HIDING, effects.occlusion[own]),
         *_bases(table),
     ]
     names, kinds, values = zip(*columns, strict=True)

@@ -107,7 +107,7 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
     scale = np.array([float(np.std(x)) or 1.0 for x in (size, spread)])
     # A model that says nothing has no feature, one without members to disagree has one of three.
     n_by = 0 if np.ptp(size) == 0 else 3 if _has(evidence) else 1
-    reads_occlusion = bool(np.isfinite(evidence.occlusion).all())
+    reads_occlusion = bool(np.isfinite(evidence.occlusion).any())
 
     def shape_of(x: Floats) -> Shape:
         slopes, sds, odds = np.exp(x[:2]), np.exp(x[2:4]), x[4]
@@ -165,6 +165,7 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
             method="L-BFGS-B",
             bounds=[(-9.0, 5.0)] * 4
             + [(-12.0, 12.0)] * (1 + n_by)
+            # Beyond the whole effect of hiding, either way, it would be no share of it.
             + [(-2.0, 2.0)] * reads_occlusion,
             options={"ftol": _TOLERANCE},
         )
@@ -195,7 +196,7 @@ def unseen_scores(evidence: Evidence, shapes: dict[str, Shape]) -> Floats:
 def expected_without_each(
     effects: Effects, locus: NDArray[np.str_], shapes: Mapping[str, Shape]
 ) -> Floats:
-    """(n,) mean of the true effect under the shape that was fitted without a variant's locus.
+    """(n,) mean of the true effect, log2 units, under the shape fitted without a variant's locus.
 
     Args:
       effects: each attribute (n,): what a model says of the variants, NaN where it says nothing.

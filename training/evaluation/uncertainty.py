@@ -195,10 +195,10 @@ def uncertainty(
     run = Run(
         model=name,
         model_sha256=str(registry.card(name)["model_sha256"]),
-        purpose=f"uncertainty: one locus left out, draws {draws}",
+        purpose=f"uncertainty: one locus left out, {OCCLUDED} bases hidden, draws {draws}",
     )
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-        scorer = Scorer(model, reference, OPTIONS, occluded=OCCLUDED)
+        scorer = Scorer(model, reference, OPTIONS, n_occluded=OCCLUDED)
         released = load_release(data_dir)
         said = predict(scorer, model.info.targets, released)
         fitted = fit_left_out(evidence_of(said, released, data_dir))

@@ -35,10 +35,41 @@ def test_variants_get_the_scores_of_the_scorer(client, toy_models_dir, tiny_fast
     for result in answer["results"][:2]:
         assert result["targets"].keys() == {"K562", "HepG2"}
         found = [list(target.values())[:-1] for target in result["targets"].values()]
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        np.testing.assert_allclose(np.array(found, float), expected, rtol=1e-6)
         assert result["novelty"] == pytest.approx(scores.novelty[0])
         assert 0 < result["novelty"] <= 1
     assert [result["id"] for result in answer["results"]] == [None, "mine", None]
+
+
+def test_a_model_that_reads_of_hidden_bases_answers_as_its_scorer_does(
+    tmp_path, tiny_fasta, capsys
+):
+    block = CALIBRATION | {
+        "shape": CALIBRATION["shape"] | {"by_occlusion": 0.5}, "n_occluded": 5
+    }  # fmt: skip
+    write_model(tmp_path, SumModel(), name="hides", card={"calibration": block})
+    with TestClient(create_app(settings(tmp_path, reference=tiny_fasta))) as client:
+        answer = score(client, variants=[SNV, *LONGER])
+        client.post("/v1/score", json={"variants": [SNV] * 5})
+        client.post("/v1/saturation", json={"contig": "chr1", "start": 30, "end": 33})
+    with Reference.open(tiny_fasta) as reference:
+        scorer = Scorer(Registry(tmp_path).load("hides", threads=1), reference)
+        scores = scorer.score(
+            [Variant(*map(one.get, ("contig", "pos", "ref", "alt"))) for one in (SNV, *LONGER)]  # type: ignore[arg-type]
+        )
+    for result, expected in zip(answer["results"], numbers(scores.effects), strict=True):
+        found = [list(target.values())[:-1] for target in result["targets"].values()]
+        np.testing.assert_allclose(np.array(found, float), expected, rtol=1e-6)
+    assert answer["results"][0]["targets"]["K562"]["occlusion"] is not None
+    for result in (
+        answer["results"][0]["targets"]["HepG2"],
+        answer["results"][1]["targets"]["K562"],
+    ):
+        assert result["occlusion"] is None, "of what is not calibrated, and of a longer change"
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    charged = [line["sequences"] for line in lines if line.get("event") == "request"]
+    # Two strands; ref, alt and ref with hidden bases; ref, three alts and hidden bases at 4 places.
+    assert charged[-2:] == [2 * 3 * 5, 2 * 5 * 4]
 
 
 def test_pairs_need_no_reference_and_one_member_has_no_epistemic_sd(toy_models_dir):

@@ -54,9 +54,8 @@ def test_a_teacher_answers_in_the_precision_of_the_recipe(
 
     monkeypatch.setattr(trainer, "Teacher", Watched)
     recipe = dataclasses.replace(PUPIL, optim=dataclasses.replace(PUPIL.optim, precision=precision))
-    members_module.ZOO["pupil"] = recipe
+    monkeypatch.setitem(members_module.ZOO, "pupil", recipe)
     distil_student(recipe, 7, teachers, table, tmp_path, progress=False, stop_after=1)
-    members_module.ZOO["pupil"] = PUPIL
     assert set(asked) == {precision == "bf16-mixed"}
 
 
