@@ -13,14 +13,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from service.effects import ALT, HIDDEN, REF
 from service.errors import Status
 from service.reference import Reference
 from service.sequence import BASES, Codes, encode, reverse_complement
 from service.variants import Variant
 from service.windows import (
-    ALT,
-    HIDDEN,
-    REF,
     Anchoring,
     Pass,
     change_windows,

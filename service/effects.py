@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from service.calibration import Applied
 from service.errors import ValidationError
 from service.mixture import Mixture
-from service.windows import ALT, HIDDEN, REF
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 Doubles: TypeAlias = NDArray[np.float64]
+
+REF, ALT, HIDDEN = range(3)
+"""Windows of one variant, in this order; the last is REF with hidden bases, where there are any."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service import __version__
 from service.cutting import NOT_NORMALISED, Windows, cut_pairs, cut_variants
-from service.effects import Doubles, Effects, Floats, effect_distribution
+from service.effects import HIDDEN, Doubles, Effects, Floats, effect_distribution
 from service.errors import Status, ValidationError
 from service.mixture import Mixture
 from service.novelty import NAMES, ORDINARY
@@ -18,7 +18,7 @@ from service.reference import Reference
 from service.registry import CONTRACT_VERSION, Model
 from service.session import CUDA, RUNTIME_VERSION
 from service.variants import Variant, is_single
-from service.windows import HIDDEN, Anchoring, make_passes, variant_index
+from service.windows import Anchoring, make_passes, variant_index
 
 USE = "research use only"
 

@@ -11,9 +11,6 @@ from service.reference import Reference
 from service.sequence import UNKNOWN, Codes, encode, reverse_complement
 from service.variants import Edit, Variant, allele_status, trim
 
-REF, ALT, HIDDEN = range(3)
-"""Windows of one way, in their order; the last is REF with hidden bases, where there are any."""
-
 
 class Anchoring(StrEnum):
     """What the ref and the alt window share where a change of length moves its surroundings.

@@ -71,10 +71,9 @@ def validate(
     registry = Registry(models_dir)
     found: dict[str, dict[tuple[str, Said], Agreement]] = {}
     options = ScoringOptions(strands=strands)
-    released = load_release(data_dir)
     for name in model_names:
         model = registry.load(name, device, threads, with_entries=False)
-        targets = model.info.targets
+        targets, released = model.info.targets, load_release(data_dir)
         with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
             said = predict(
                 Scorer(model, reference, options, n_occluded=OCCLUDED), targets, released
