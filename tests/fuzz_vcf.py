@@ -143,11 +143,8 @@ def check_line(line: bytes, out: bytes) -> list[Row]:
             raise Broken(f"{status} and novel as {name!r}: {line[:200]!r}")
     for key in [key for key in values if key.endswith(b"_CALIBRATED")]:
         check_flags(key, values.pop(key), statuses)
-    # A scored ALT may lack this one: it is of single-base changes, where a calibration reads it.
     for key in [key for key in values if key.endswith(b"_OCCLUSION")]:
-        for status, text in zip(statuses, values.pop(key), strict=True):
-            if text != b"." and (status != "ok" or not _is_number(text)):
-                raise Broken(f"{status} and {key!r} {text!r}: {line[:200]!r}")
+        check_occlusion(key, values.pop(key), statuses)
     texts_of = [list(texts) for texts in zip(*values.values(), strict=True)]
     for status, texts, alt in zip(statuses, texts_of, alts, strict=True):
         numbers = [text for text in texts if b":" not in text]
@@ -158,6 +155,13 @@ def check_line(line: bytes, out: bytes) -> list[Row]:
         (columns[:4], alt, number, status)
         for number, (alt, status) in enumerate(zip(alts, statuses, strict=True), 1)
     ]
+
+
+def check_occlusion(key: bytes, texts: list[bytes], statuses: list[str]) -> None:
+    """A scored ALT may lack it: it is of single-base changes, where a calibration reads it."""
+    for status, text in zip(statuses, texts, strict=True):
+        if text != b"." and (status != "ok" or not _is_number(text)):
+            raise Broken(f"{status} and {key!r} {text!r}")
 
 
 def check_flags(key: bytes, flags: Sequence[bytes], statuses: Sequence[str]) -> None:
