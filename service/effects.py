@@ -26,8 +26,7 @@ class Effects:
 
     Attributes:
       effect: mean of mu(alt) - mu(ref), paired within each member and pass.
-      expected: mean of the distribution of the true effect: of all that the model says of a
-        variant, the best estimate.
+      expected: mean of the distribution of the true effect.
       sd: SD of the true effect about `expected`; NaN where neither members nor passes tell.
       lower: lower end of the central interval of the true effect at the coverage asked for.
       upper: upper end of it.

@@ -44,11 +44,7 @@ class EffectField:
 
 EFFECT_FIELDS = (
     EffectField("effect", "Predicted effect, alt minus ref, log2(RNA/DNA)"),
-    EffectField(
-        "expected",
-        "Mean of the distribution of the true effect: the best estimate of it",
-        is_scaled=True,
-    ),
+    EffectField("expected", "Mean of the distribution of the true effect", is_scaled=True),
     EffectField("sd", "Standard deviation of the true effect about expected", is_scaled=True),
     EffectField("lower", "Lower end of the {interval} interval of the true effect", is_scaled=True),
     EffectField("upper", "Upper end of the {interval} interval of the true effect", is_scaled=True),

@@ -32,11 +32,13 @@ from training.options import (
     Draws,
     Models,
     Names,
+    Occluded,
     Offsets,
     Save,
     TableFile,
     models_dir,
     need_data,
+    require_look,
     table_of,
 )
 from training.recipe import Recipe
@@ -244,42 +246,23 @@ def validate(
         if save:
             update_metrics(folder / name, f"cagi5_{split}", report)
         if save and split == "challenge":
-            means = report.table("Means, genomic window, expected")
+            means = report.table("Means, genomic window")
             figure = means.cell("K562-matched (4)", "spearman all")
-            update_headline(folder / name, "CAGI5 K562-matched mean Spearman of expected", figure)
-
-
-def _odd_or_none(n_occluded: int) -> int:
-    if n_occluded and n_occluded % 2 == 0:
-        raise typer.BadParameter(
-            "the variant lies in the middle of what is hidden: give an odd number"
-        )
-    return n_occluded
+            update_headline(folder / name, "CAGI5 K562-matched mean Spearman", figure)
 
 
 @app.command()
 def calibrate(
     names: Names,
     data: Data = None,
-    n_occluded: Annotated[
-        int,
-        typer.Option(
-            "--occluded",
-            min=0,
-            callback=_odd_or_none,
-            help="Bases around a variant to hide and to read of, odd; 0 for none.",
-        ),
-    ] = OCCLUDED,
+    n_occluded: Occluded = OCCLUDED,
     models: Models = None,
     save: Save = True,
 ) -> None:
     """Fit the distribution of effects to the CAGI5 release set."""
     from training.evaluation.calibrate import calibrate as run  # noqa: PLC0415
 
-    if save and n_occluded != OCCLUDED:
-        raise typer.BadParameter(
-            f"cards are of {OCCLUDED} hidden bases; add --no-save to look at others"
-        )
+    require_look(n_occluded, save=save)
     folder = models_dir(models)
     for name in names:
         entry, report = run(
@@ -301,6 +284,7 @@ def uncertainty(
     ] = "challenge",
     models: Models = None,
     draws: Draws = 1000,
+    n_occluded: Occluded = OCCLUDED,
     log: Annotated[
         Path, typer.Option(help="Where looks at challenge labels are logged.")
     ] = CHALLENGE_LOG,
@@ -309,10 +293,17 @@ def uncertainty(
     """Do the intervals hold? Coverage, scores, signs and risk, one locus left out of the fit."""
     from training.evaluation.uncertainty import uncertainty as run  # noqa: PLC0415
 
+    require_look(n_occluded, save=save)
     folder = models_dir(models)
     for name in names:
         report = run(
-            name, models_dir=folder, data_dir=need_data(data), split=split, draws=draws, log=log
+            name,
+            models_dir=folder,
+            data_dir=need_data(data),
+            split=split,
+            draws=draws,
+            n_occluded=n_occluded,
+            log=log,
         )
         typer.echo(str(report))
         if save:

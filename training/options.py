@@ -13,6 +13,13 @@ from service.registry import Registry, default_models_dir
 from training.assays import checked_offsets
 from training.datasets.sources import DataError
 from training.datasets.table import load_table, require_digest
+from training.evaluation.calibrate import OCCLUDED
+
+
+def _odd_or_none(n_occluded: int) -> int:
+    if n_occluded and n_occluded % 2 == 0:
+        raise typer.BadParameter("an odd number: the variant is in the middle of what is hidden")
+    return n_occluded
 
 
 def _offsets(given: list[int] | None) -> list[int] | None:
@@ -43,10 +50,29 @@ Offsets = Annotated[
         show_default="0",
     ),
 ]
+Occluded = Annotated[
+    int,
+    typer.Option(
+        "--occluded",
+        min=0,
+        callback=_odd_or_none,
+        help="Bases around a single-base change to hide and to read of, odd; 0 for none.",
+    ),
+]
 Draws = Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")]
 Save = Annotated[
     bool, typer.Option("--save/--no-save", help="Put what was found into the model cards.")
 ]
+
+
+def require_look(n_occluded: int, *, save: bool) -> None:
+    """Refuse to put into a card what was measured with other hidden bases than cards are of.
+
+    Raises:
+      BadParameter: it would be.
+    """
+    if save and n_occluded != OCCLUDED:
+        raise typer.BadParameter(f"cards are of {OCCLUDED} hidden bases: add --no-save")
 
 
 def models_dir(models: Path | None) -> Path:

@@ -85,7 +85,7 @@ export function effectsOf(result, { target, options }) {
     { title: "call", word: true },
     { title: "p wrong", abbr: "Probability that the call is wrong" },
     { title: "effect", abbr: "Predicted effect, alt minus ref, log2(RNA/DNA)" },
-    { title: "expected", abbr: "Best estimate: the mean of the distribution of the true effect" },
+    { title: "expected", abbr: "Mean of the distribution of the true effect" },
     { title: interval, abbr: "Of the true effect" },
     { title: "p sign", abbr: "Probability that the true effect has the sign of the expected one" },
     { title: "quantile", abbr: "Rank among random single-base changes of the same model, signed" },

@@ -124,8 +124,9 @@ def test_the_entry_says_what_was_hidden_and_a_look_at_other_sizes_is_not_saved(
         (["--occluded", "4", "--no-save"], "odd number"),
         (["--occluded", "5"], "--no-save"),
     ):
-        done = CliRunner().invoke(cli.app, ["calibrate", "sum", *given, *place])
-        assert (done.exit_code, said in done.output) == (2, True)
+        for command in ("calibrate", "uncertainty"):
+            done = CliRunner().invoke(cli.app, [command, "sum", *given, *place])
+            assert (done.exit_code, said in done.output) == (2, True)
     assert read_card(models_dir / "sum").calibration == entry
 
 

@@ -68,7 +68,7 @@ class Judged:
 
     @property
     def expected(self) -> Floats:
-        """(n,) what is served as the best estimate of each effect."""
+        """(n,) mean of the distribution of each true effect."""
         return self.true.expectation
 
     def inside(self, mixture: Mixture, level: Floats | None = None) -> NDArray[np.bool_]:
@@ -173,6 +173,7 @@ def uncertainty(
     split: Split = "challenge",
     threads: int | None = None,
     draws: int = 1000,
+    n_occluded: int = OCCLUDED,
     log: Path = CHALLENGE_LOG,
 ) -> Report:
     """Judge the distribution of one model's effects.
@@ -185,6 +186,7 @@ def uncertainty(
       split: the reported set, or the one for choices.
       threads: of one operator, None for one per core.
       draws: bootstrap resamples of positions.
+      n_occluded: bases around a variant to hide, odd; 0 hides none.
       log: file that a look at the challenge labels is appended to.
 
     Raises:
@@ -195,10 +197,10 @@ def uncertainty(
     run = Run(
         model=name,
         model_sha256=str(registry.card(name)["model_sha256"]),
-        purpose=f"uncertainty: one locus left out, {OCCLUDED} bases hidden, draws {draws}",
+        purpose=f"uncertainty: one locus left out, {n_occluded} bases hidden, draws {draws}",
     )
     with Reference.open(reference_path(data_dir), assembly="GRCh37") as reference:
-        scorer = Scorer(model, reference, OPTIONS, n_occluded=OCCLUDED)
+        scorer = Scorer(model, reference, OPTIONS, n_occluded=n_occluded)
         released = load_release(data_dir)
         said = predict(scorer, model.info.targets, released)
         fitted = fit_left_out(evidence_of(said, released, data_dir))
