@@ -67,12 +67,14 @@ def test_equal_those_of_each_variant_alone(variants, n_occluded):
             edit = trim(variant)
             is_single = edit.end - edit.start == len(edit.inserted) == 1
             assert together.shape[1] == (3 if n_occluded and is_single else 2)
-            for hidden, ref, way in zip(together[:, 2:], together[:, 0], PASSES, strict=False):
+            if together.shape[1] == 2:
+                continue
+            for (ref, _, hidden), way in zip(together, PASSES, strict=True):
                 at = WIDTH // 2 + way.shift
                 wanted = ref.copy()
                 if edit.inserted != variant.ref[edit.start - variant.start].upper():
                     wanted[max(at - n_occluded // 2, 0) : at + n_occluded // 2 + 1] = 4
-                assert all(np.array_equal(one, wanted) for one in hidden)
+                assert np.array_equal(hidden, wanted)
 
 
 def test_positions_far_apart_and_out_of_order(monkeypatch):
