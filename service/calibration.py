@@ -74,7 +74,7 @@ class Shape(Entry):
     sd_by_spread: Finite
     effect_floor: Positive
     spread_floor: Positive
-    by_occlusion: Finite = 0.0
+    by_occlusion: Annotated[StrictFloat, Field(ge=-10, le=10)] = 0.0
 
     def distribution(self, effect: Floats, epistemic: Floats, occlusion: Floats) -> Mixture:
         """Distribution of the true effect; all arguments (...), the same shape.
@@ -148,7 +148,11 @@ class Calibration(FittedEntry, Entry):
     def _hides_what_it_reads(self) -> Self:
         is_odd = self.n_occluded % 2 == 1
         if (self.n_occluded and not is_odd) or is_odd != (self.shape.by_occlusion != 0):
-            raise ValueError("n_occluded must be odd where shape.by_occlusion is not 0, else 0")
+            raise ValueError(
+                f"n_occluded is {self.n_occluded} with a shape.by_occlusion of"
+                f" {self.shape.by_occlusion:g}; it is odd where that is not 0, else 0: fit the"
+                " calibration anew with `varsigma-train calibrate`"
+            )
         return self
 
     @classmethod

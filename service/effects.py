@@ -108,7 +108,7 @@ def effect_distribution(
     occlusion = np.full_like(effect, np.nan)
     if mu.shape[2] > HIDDEN:
         occlusion = (mu[:, :, HIDDEN].astype(np.float64) - mu[:, :, REF]).mean(axis=(1, 2))
-    if applied:
+    if applied and applied.targets.any():
         occlusion[:, ~applied.targets] = np.nan
     spread = np.hypot(np.nan_to_num(epistemic), np.nan_to_num(representation))
     spread[np.isnan(epistemic) & np.isnan(representation)] = np.nan

@@ -76,7 +76,8 @@ def read_entry(kind: type[_Kind], key: str, value: object) -> _Kind:
 def problem_of(error: pydantic.ValidationError, *keys: str) -> str:
     """Return the first problem in one line: where it is, below these keys, and what it is."""
     problem = error.errors(include_url=False)[0]
-    return f"{'.'.join((*keys, *map(str, problem['loc'])))}: {problem['msg']}"
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"{'.'.join((*keys, *map(str, problem['loc'])))}: {said}"
 
 
 def digest_of(value: Mapping[str, Any]) -> str:

@@ -175,10 +175,6 @@ class Scorer:
           ValidationError: a shift moves the variant out of the window, or the variant cannot be in
             the middle of so many hidden bases.
         """
-        if n_occluded and (n_occluded < 0 or n_occluded % 2 == 0):
-            raise ValidationError(
-                f"hide an odd number of bases, the variant in their middle, not {n_occluded}"
-            )
         self.model = model
         self.reference = reference
         self.options = options or ScoringOptions()
@@ -197,6 +193,13 @@ class Scorer:
                 self.n_occluded = model.calibration.n_occluded
             elif n_occluded != model.calibration.n_occluded:
                 self.calibrated = self._uncalibrated
+        if self.n_occluded and not (
+            0 < self.n_occluded < model.info.window and self.n_occluded % 2
+        ):
+            raise ValidationError(
+                "hide an odd number of bases, the variant in their middle and fewer than the"
+                f" {model.info.window} of a window, not {self.n_occluded}"
+            )
         self.is_ranked = (
             model.background is not None
             and reference is not None

@@ -144,7 +144,7 @@ def test_what_is_expected_is_compared_too_and_is_of_fits_without_the_locus(toy_d
     value = table["value"].to_numpy()
     upright, inverted = (
         Shape(**CALIBRATION["shape"] | {"small_slope": 1.0, "large_slope": 1.0, **more})
-        for more in ({}, {"by_occlusion": -1e6})
+        for more in ({}, {"by_occlusion": -10.0})
     )
     # One that believes nothing but what hiding does, and that it does the opposite of the effect.
     scorer = Oracle(value)

@@ -151,10 +151,16 @@ def calibrate(
         "loci": len(evidence.loci),
     }
     Calibration.from_card(entry, model.info.targets)  # what the service will read
-    return entry, _report(name, evidence, shapes, as_exported(predicted))
+    return entry, _report(name, evidence, shapes, as_exported(predicted), entry)
 
 
-def _report(name: str, evidence: Evidence, shapes: dict[str, Shape], own: Mixture) -> Report:
+def _report(
+    name: str,
+    evidence: Evidence,
+    shapes: dict[str, Shape],
+    own: Mixture,
+    entry: Mapping[str, Any],
+) -> Report:
     rows: list[Sequence[Cell]] = []
     calibrated, exported = [], []
     levels = levels_without_each(evidence, shapes, NOMINAL)
@@ -181,6 +187,8 @@ def _report(name: str, evidence: Evidence, shapes: dict[str, Shape], own: Mixtur
         "as exported: normal about the effect with the model's own spread and sigma, before "
         "calibration.",
         "The interval is of a measurement with the standard error that it had.",
+        f"Bases hidden around a variant: {entry['n_occluded']}; the fit to all loci adds "
+        f"{entry['shape']['by_occlusion']:.3f} of what that does to an effect.",
     )
     table = Table("Calibration, one locus left out", columns, rows_of(rows))
     return Report(f"Calibration: {name}", (table,), notes)
