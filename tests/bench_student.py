@@ -32,7 +32,7 @@ from service.workers import spare_collector
 from tests.bench_throughput import FASTA, HEADER, Recorder, score_file, seconds, write_vcf
 from tests.commands import Broken, verdict
 
-MIN_RATIO = 8.0
+MIN_RATIO = 6.0
 N_SHARDS = 4
 
 
