@@ -99,6 +99,7 @@ def whole(vcf, options, tmp_path) -> bytes:
     return (tmp_path / "whole.vcf.gz").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_ended_in_its_middle_goes_on_and_gives_the_same_bytes(
     vcf, options, tmp_path, whole, number
@@ -140,6 +141,7 @@ def test_a_killed_worker_does_not_end_the_run(vcf, options, tmp_path, whole):
     assert out.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_other_workers_and_the_threads_that_it_began_with(
     vcf, cohort, toy_models_dir, tmp_path, whole
 ):
@@ -179,6 +181,7 @@ def test_two_runs_cannot_write_one_file(vcf, options, tmp_path, whole):
     assert out.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_plan_score_shard_and_merge_give_the_bytes_of_score(vcf, options, tmp_path, whole):
     out = tmp_path / "out.vcf.gz"
     planned = launched("plan", vcf, "-o", out, *options, *SMALL)

@@ -33,6 +33,7 @@ def call(here, *arguments):
     return terminal.invoke(cli.app, ["campaign", *map(str, options), *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_it_runs_what_was_chosen_and_says_how_far_it_is(tmp_path):
     here = places(tmp_path)
     result = call(here, "--only", "quantile/42", "--lanes", "1")
@@ -99,6 +100,7 @@ def test_analysing_goes_to_the_log_that_was_named_and_waits_for_all_runs(tmp_pat
     assert [arguments["log"] for arguments in seen] == [CHALLENGE_LOG, tmp_path / "looks.jsonl"]
 
 
+@pytest.mark.slow
 def test_the_release_set_is_scored_by_itself(tmp_path):
     here = places(tmp_path)
     call(here, "--only", "quantile/42", "--lanes", "1")
