@@ -22,6 +22,8 @@ from service.sequence import BASES, Codes
 from service.session import ORT_ERRORS, Device, first_line, gpu_of, open_session, run_bound
 
 CONTRACT_VERSION = "1"
+CARD_VERSION = 1
+"""Of the schema of card.json."""
 UNITS = "log2(RNA/DNA)"
 INPUT = "bases"
 OUTPUTS = ("mu", "sigma")
@@ -160,22 +162,15 @@ class Registry:
         Raises:
           ModelNotFoundError: no model of that name.
           ModelContractError: the card is missing, no JSON object, of another version of the
-            contract, or lacks a key.
+            contract or of the card's schema, or lacks a key.
         """
         path = self._folder(name) / "card.json"
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise broken(name, f"card.json cannot be read ({error})") from error
-        if (
-            isinstance(card, dict)
-            and card.get("contract_version", CONTRACT_VERSION) != CONTRACT_VERSION
-        ):
-            raise ModelContractError(
-                f"model {name}: {_other_version(card['contract_version'])};"
-                " take the varsigma that it was made for, or export it again",
-                detail={"model": name},
-            )
+        if isinstance(card, dict):
+            _check_versions(name, card)
         missing = sorted(CARD_KEYS - card.keys()) if isinstance(card, dict) else sorted(CARD_KEYS)
         if missing:
             raise broken(name, f"card.json lacks {', '.join(missing)}")
@@ -267,6 +262,18 @@ def broken(name: str, problem: str) -> ModelContractError:
     return ModelContractError(f"model {name}: {problem}; {_REMEDY}", detail={"model": name})
 
 
+def _check_versions(name: str, card: Mapping[str, Any]) -> None:
+    """Tell what is of another version before what that version lacks."""
+    versions = {"contract_version": CONTRACT_VERSION, "schema_version": CARD_VERSION}
+    for key, read in versions.items():
+        if (found := card.get(key, read)) != read:
+            raise ModelContractError(
+                f"model {name}: its card has {key.replace('_', ' ')} {found!r}, this service reads"
+                f" {read!r}; take the varsigma that it was made for, or export it again",
+                detail={"model": name},
+            )
+
+
 def _other_version(found: object) -> str:
     return f"it keeps contract version {found!r}, this service reads {CONTRACT_VERSION!r}"
 
@@ -283,8 +290,12 @@ def _read_info(name: str, card: Mapping[str, Any], session: ort.InferenceSession
         window = int(metadata["window"])
         described = tuple(target["name"] for target in card["targets"])
         members = int(card["members"])
+        # Only where the graph moves the construct: it is the mean over these places.
+        offsets = json.loads(metadata.get("offsets", "null"))
     except (ValueError, TypeError, KeyError) as error:
-        raise ModelContractError(f"targets, window or members are malformed ({error})") from error
+        raise ModelContractError(
+            f"targets, window, members or offsets are malformed ({error})"
+        ) from error
     if not targets or len(set(targets)) != len(targets):
         raise ModelContractError(f"its targets must be different names, got {list(targets)}")
     if metadata["units"] != UNITS:
@@ -292,6 +303,7 @@ def _read_info(name: str, card: Mapping[str, Any], session: ort.InferenceSession
     same = {key: (metadata[key], card[key]) for key in METADATA_KEYS - {"targets", "window"}}
     same |= {"name": (metadata["name"], name), "card name": (card["name"], name)}
     same |= {"targets": (targets, described), "window": (window, card["window"])}
+    same |= {"offsets": (offsets, card.get("offsets"))}
     for key, (found, expected) in same.items():
         if found != expected:
             raise ModelContractError(f"its {key} is {found!r}, expected {expected!r}")

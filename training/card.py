@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from service.registry import CARD_VERSION
 from training.assays import UNMOVED, checked_offsets
 from training.evaluation.drawings import drawings
 from training.evaluation.metrics import Estimate
 from training.evaluation.report import Cell, Report, Table
 
-SCHEMA_VERSION = 1
 CARD, README, MODEL = "card.json", "README.md", "model.onnx"
 INTENDED_USE = (
     "Research on regulatory variants: the effect of a DNA change on the activity that a reporter "
@@ -174,7 +174,7 @@ class Card:
         value = asdict(self)
         absent = {key for key in OPTIONAL if value[key] is None}
         kept = {key: part for key, part in value.items() if key not in absent}
-        return {"schema_version": SCHEMA_VERSION, **kept}
+        return {"schema_version": CARD_VERSION, **kept}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Card:
@@ -184,8 +184,8 @@ class Card:
           ValueError: a card of another schema.
         """
         fields = dict(value)
-        if (version := fields.pop("schema_version", None)) != SCHEMA_VERSION:
-            raise ValueError(f"card schema {version!r}; this code reads {SCHEMA_VERSION}")
+        if (version := fields.pop("schema_version", None)) != CARD_VERSION:
+            raise ValueError(f"card schema {version!r}; this code reads {CARD_VERSION}")
         fields["seeds"], fields["limits"] = tuple(fields["seeds"]), tuple(fields["limits"])
         fields["targets"] = tuple(TargetCard(**target) for target in fields["targets"])
         fields["training_data"] = tuple(TrainingTable(**row) for row in fields["training_data"])

@@ -74,7 +74,7 @@ def make_model(
     recipe, fingerprint = names_of(members)
     card = Card(
         name=name,
-        summary=_summary(members),
+        summary=_summary(members, offsets),
         contract_version=CONTRACT_VERSION,
         model_sha256=hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
         window=INSERT,
@@ -149,7 +149,8 @@ def _variance_head(assay: Assay, table: pd.DataFrame) -> str:
     return f"variance head of {assay.cell_type}: {'; '.join(parts)}"
 
 
-def _summary(members: Sequence[Member]) -> str:
+def _summary(members: Sequence[Member], offsets: Sequence[int]) -> str:
+    """What the members are, and what the graph averages them over."""
     first, n = members[0], len(members)
     if first.teacher:
         kind, started = _trunk_of(first)
@@ -165,13 +166,13 @@ def _summary(members: Sequence[Member]) -> str:
     numbers = Counter(one.recipe for one in members)
     tables = f"trained on {len(first.assays)} MPRA tables at once"
     if len(one_of) == 1:
-        return f"{n} members of {_described(first)}, {tables}."
+        return f"{n} members of {_described(first)}{_over(offsets)}, {tables}."
     parts = "; ".join(f"{numbers[name]} of {_described(one)}" for name, one in one_of.items())
-    return f"{n} members of {len(one_of)} recipes, {tables}: {parts}."
+    return f"{n} members of {len(one_of)} recipes{_over(offsets)}, {tables}: {parts}."
 
 
 def _over(offsets: Sequence[int]) -> str:
-    """What a teacher was averaged over, as the end of a sentence."""
+    """What members are averaged over, as a part of a sentence."""
     if tuple(offsets) == UNMOVED:
         return ""
     return f", on average over constructs moved by {', '.join(map(str, offsets))} bases"

@@ -161,13 +161,14 @@ class TestBrokenCard:
         [
             ({"window": 200}, "its window is 20, expected 200"),
             ({"members": 5}, r"mu and sigma have shapes \(1, 3, 2\).*expected \(1, 5, 2\)"),
-            ({"members": None}, "targets, window or members are malformed"),
+            ({"members": None}, "targets, window, members or offsets are malformed"),
             ({"fingerprint": "other"}, "its fingerprint is 'toy-fingerprint', expected 'other'"),
             ({"data_digest": "other"}, "its data_digest is 'toy-data'"),
             ({"recipe": "mse"}, "its recipe is 'sum', expected 'mse'"),
             ({"name": "dh7"}, "its card name is 'dh7', expected 'sum'"),
             ({"targets": [{"name": "K562"}]}, r"its targets is \('K562', 'HepG2'\)"),
-            ({"targets": ["K562"]}, "targets, window or members are malformed"),
+            ({"targets": ["K562"]}, "targets, window, members or offsets are malformed"),
+            ({"offsets": [0, 1]}, r"its offsets is None, expected \[0, 1\]"),
             ({"calibration": {"floor": 1}}, r"calibration\.version: Field required"),
             ({"calibration": CALIBRATION | {"targets": ["HeLa"]}}, "HeLa is no target"),
         ],
@@ -206,11 +207,13 @@ class TestBrokenModel:
                 {"contract_version": "2"},
                 "it keeps contract version '2', this service reads '1'",
             ),
-            ({"targets": "K562"}, "targets, window or members are malformed"),
+            ({"targets": "K562"}, "targets, window, members or offsets are malformed"),
             ({"targets": "[]"}, "its targets must be different names"),
             ({"targets": '["K562", "K562"]'}, "its targets must be different names"),
             ({"targets": '["HepG2", "K562"]'}, "its targets is"),
-            ({"window": "wide"}, "targets, window or members are malformed"),
+            ({"offsets": "[0, 1]"}, r"its offsets is \[0, 1\], expected None"),
+            ({"offsets": "far"}, "targets, window, members or offsets are malformed"),
+            ({"window": "wide"}, "targets, window, members or offsets are malformed"),
             ({"units": "ln(RNA/DNA)"}, "its units are ln"),
             ({"name": "mse"}, "its name is 'mse', expected 'sum'"),
         ],
@@ -219,8 +222,9 @@ class TestBrokenModel:
         write_model(tmp_path, metadata=entry)
         fails(tmp_path, message)
 
-    def test_of_another_version_is_told_before_what_that_version_lacks(self, tmp_path):
-        write_model(tmp_path, card={"contract_version": "2"}, without=["limits"])
+    @pytest.mark.parametrize("entry", [{"contract_version": "2"}, {"schema_version": "2"}])
+    def test_of_another_version_is_told_before_what_that_version_lacks(self, tmp_path, entry):
+        write_model(tmp_path, card=entry, without=["limits"])
         with pytest.raises(
             ModelContractError, match=r"version '2'.*; take the varsigma that it was"
         ):
