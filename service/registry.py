@@ -23,7 +23,7 @@ from service.session import ORT_ERRORS, Device, first_line, gpu_of, open_session
 
 CONTRACT_VERSION = "1"
 CARD_VERSION = 1
-"""Of the schema of card.json."""
+"""Version of the schema of card.json; written by training, read here."""
 UNITS = "log2(RNA/DNA)"
 INPUT = "bases"
 OUTPUTS = ("mu", "sigma")
@@ -274,17 +274,16 @@ def _check_versions(name: str, card: Mapping[str, Any]) -> None:
             )
 
 
-def _other_version(found: object) -> str:
-    return f"it keeps contract version {found!r}, this service reads {CONTRACT_VERSION!r}"
-
-
 def _read_info(name: str, card: Mapping[str, Any], session: ort.InferenceSession) -> ModelInfo:
     """Read the metadata, which must be complete and agree with the card."""
     metadata = session.get_modelmeta().custom_metadata_map
     if missing := sorted(METADATA_KEYS - metadata.keys()):
         raise ModelContractError(f"its metadata lacks {', '.join(missing)}")
     if metadata["contract_version"] != CONTRACT_VERSION:
-        raise ModelContractError(_other_version(metadata["contract_version"]))
+        raise ModelContractError(
+            f"it keeps contract version {metadata['contract_version']!r},"
+            f" this service reads {CONTRACT_VERSION!r}"
+        )
     try:
         targets = tuple(json.loads(metadata["targets"]))
         window = int(metadata["window"])

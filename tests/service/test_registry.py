@@ -222,13 +222,23 @@ class TestBrokenModel:
         write_model(tmp_path, metadata=entry)
         fails(tmp_path, message)
 
-    @pytest.mark.parametrize("entry", [{"contract_version": "2"}, {"schema_version": "2"}])
-    def test_of_another_version_is_told_before_what_that_version_lacks(self, tmp_path, entry):
+    @pytest.mark.parametrize(
+        ("entry", "told"),
+        [
+            ({"contract_version": "2"}, "contract version '2'"),
+            ({"schema_version": 2}, "schema version 2"),
+        ],
+    )
+    def test_of_another_version_is_told_before_what_that_version_lacks(self, tmp_path, entry, told):
         write_model(tmp_path, card=entry, without=["limits"])
         with pytest.raises(
-            ModelContractError, match=r"version '2'.*; take the varsigma that it was"
+            ModelContractError, match=f"its card has {told}, .*; take the varsigma that it was"
         ):
             Registry(tmp_path).load("sum")
+
+    def test_with_other_offsets_than_its_card(self, tmp_path):
+        write_model(tmp_path, metadata={"offsets": "[0, 1]"}, card={"offsets": [0, 2]})
+        fails(tmp_path, r"its offsets is \[0, 1\], expected \[0, 2\]")
 
     def test_with_a_window_other_than_its_input(self, tmp_path):
         write_model(tmp_path, metadata={"window": "30"}, card={"window": 30})
