@@ -119,6 +119,34 @@ class Jitter(Augment):
 
 
 @dataclass(frozen=True)
+class MaskedJitter(Jitter):
+    """`Jitter` of constructs of which some have a stretch of the insert hidden.
+
+    Scoring hides the bases around a variant to see what the site does (`service.windows.occlude`);
+    here a network meets such gaps under the label of the whole sequence, so that they are no news
+    to it. A one-dimensional cutout (DeVries and Taylor, 2017, arXiv:1708.04552).
+
+    Attributes:
+      share: probability with which a row has a gap.
+      longest: of gaps, in bases; each length from 1 on is as likely, and each place in the insert.
+        A shorter insert is hidden whole at most.
+    """
+
+    share: float = 0.5
+    longest: int = 11
+
+    def apply(self, codes: Codes, inserts: Positions, rng: np.random.Generator) -> Codes:
+        """Hide, then move the rows of one batch; see the base class."""
+        length = np.diff(inserts, axis=1)
+        size = np.minimum(rng.integers(1, self.longest + 1, length.shape), length)
+        start = rng.integers(0, length - size + 1)
+        gap = inserts[:, :1] + np.concatenate([start, start + size], axis=1)
+        met = rng.random(length.shape) < self.share
+        hidden = np.where(met & inside(gap, codes.shape[1]), np.uint8(UNKNOWN), codes)
+        return super().apply(hidden, inserts, rng)
+
+
+@dataclass(frozen=True)
 class EvoAug(Augment):
     """Mutations, translocations, deletions and insertions under the label of the sequence.
 

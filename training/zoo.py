@@ -17,14 +17,14 @@ from training.architectures.motifs import MotifCompact
 from training.architectures.network import Network
 from training.architectures.student import StudentHeads
 from training.architectures.trunks import Compact, DreamRNN, Trunk
-from training.augment import OFFSETS, Augment, EvoAug, Jitter
+from training.augment import OFFSETS, Augment, EvoAug, Jitter, MaskedJitter
 from training.distil.loss import Distillation
 from training.distil.mutants import Mutants
 from training.losses.base import Loss
 from training.losses.contrastive import ContrastiveAnchor, TripletAnchor
 from training.losses.gating import AdaptiveNoiseGated, NoiseGated, NoiseGatedMSE
 from training.losses.pairs import HardPairs
-from training.losses.ranking import RankStability
+from training.losses.ranking import RankedMeanVariance, RankStability
 from training.losses.regression import Heteroscedastic, MaskedMSE, MeanVariance
 from training.recipe import Cycle, Optim, Recipe, index
 from training.samplers import HardNegative, QuantileStratified, Sampler, Shuffled
@@ -60,6 +60,10 @@ def _levers(name: str, trunk: Trunk, augment: Augment | None = None, optim: Opti
     )
 
 
+JITTER_WIDE = _levers(
+    "varsigma.motif_jitter_wide", MotifCompact(width=128), Jitter(), _rounded(LONGER)
+)
+
 # dh7 supervises the variance once the mean is learned: supervised from the first step on, it cost
 # the compact trunk accuracy on the validation fold.
 ZOO = index(
@@ -78,7 +82,11 @@ ZOO = index(
         # In bfloat16 for the sake of time (`make bench-precision`), which their names do not say.
         _levers("varsigma.motif_wide", MotifCompact(width=128), optim=_rounded(LONG)),
         _levers("varsigma.motif_jitter", MotifCompact(), Jitter(), _rounded(LONGER)),
-        _levers("varsigma.motif_jitter_wide", MotifCompact(width=128), Jitter(), _rounded(LONGER)),
+        JITTER_WIDE,
+        replace(JITTER_WIDE, name=f"{JITTER_WIDE.name}_ranked", loss=RankedMeanVariance()),
+        _levers(
+            f"{JITTER_WIDE.name}_masked", MotifCompact(width=128), MaskedJitter(), _rounded(LONGER)
+        ),
         # Its trunk stands for those of several members, and starts from one of them: that of
         # varsigma.motif_jitter where that teaches. Its labels have no noise, so it has no dropout.
         Recipe(
