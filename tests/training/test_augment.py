@@ -12,7 +12,7 @@ from tests.training.small_recipe import SMALL
 from tests.training.toy_table import toy_table
 from training import members as members_module
 from training.assays import LENTI_FLANKS, WINDOW, window_codes
-from training.augment import OFFSETS, EvoAug, Jitter, inside, move
+from training.augment import OFFSETS, EvoAug, Jitter, MaskedJitter, inside, move
 from training.batches import EpochBatches, insert_spans
 from training.members import load_member
 from training.recipe import Cycle, Recipe, RecipeError
@@ -195,6 +195,36 @@ def test_jitter_moves_each_row_by_one_of_its_offsets_all_as_often():
     assert (np.abs(is_moved.sum(axis=1) - 200) < 62).all()
     # Every way in which two rounds of pooling pairs can fall.
     assert {offset % 4 for offset in OFFSETS} == {0, 1, 2, 3}
+
+
+def test_a_mask_hides_one_stretch_of_the_insert_in_its_share_of_the_rows():
+    lengths = [200] * 1200 + [5] * 400
+    codes, spans = constructs(LENTI_FLANKS, lengths)
+    before = codes.copy()
+    masked = MaskedJitter(offsets=(0,)).apply(codes, spans, np.random.default_rng(5))
+    np.testing.assert_array_equal(codes, before)
+    hidden = masked != codes
+    assert (masked[hidden] == 4).all()
+    assert not hidden[~inside(spans, WINDOW)].any()
+    size = hidden.sum(axis=1)
+    first, last = hidden.argmax(axis=1), WINDOW - 1 - hidden[:, ::-1].argmax(axis=1)
+    met = size > 0
+    assert (last - first + 1 == size)[met].all()
+    # Five standard deviations.
+    assert abs(met[:1200].mean() - 0.5) < 0.072
+    assert set(size[:1200]) == set(range(12))
+    assert set(size[1200:]) == set(range(6))  # a short insert is hidden whole at most
+    ends = spans[:1200][met[:1200]]
+    assert first[:1200][met[:1200]].min() < ends[0, 0] + 10
+    assert last[:1200][met[:1200]].max() > ends[0, 1] - 10
+
+
+def test_a_masked_construct_is_moved_as_well():
+    codes, spans = constructs(LENTI_FLANKS, [200] * 200)
+    jittered = MaskedJitter(share=0.0).apply(codes, spans, np.random.default_rng(3))
+    is_moved = np.stack([(jittered == move(codes, offset)).all(axis=1) for offset in OFFSETS])
+    assert (is_moved.sum(axis=0) == 1).all()
+    assert is_moved.any(axis=1).all()
 
 
 def test_a_recipe_says_in_which_cycles_it_is_on():

@@ -8,7 +8,7 @@ from training.losses.base import Batch, Loss
 from training.losses.contrastive import ContrastiveAnchor, TripletAnchor
 from training.losses.gating import AdaptiveNoiseGated, NoiseGated, NoiseGatedMSE
 from training.losses.pairs import HardPairs
-from training.losses.ranking import RankStability
+from training.losses.ranking import RankedMeanVariance, RankStability
 from training.losses.regression import Heteroscedastic, MaskedMSE, MeanVariance
 
 N, A, D = 40, 3, 6
@@ -20,6 +20,7 @@ LOSSES: tuple[Loss, ...] = (
     Heteroscedastic(space="log"),
     RankStability(),
     RankStability(scale="absolute"),
+    RankedMeanVariance(),
     NoiseGated(),
     NoiseGated(space="log"),
     AdaptiveNoiseGated(),

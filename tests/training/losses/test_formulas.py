@@ -7,7 +7,7 @@ from tests.training.losses.cases import LOSSES, case, name
 from training.losses.contrastive import ContrastiveAnchor, TripletAnchor
 from training.losses.gating import AdaptiveNoiseGated, NoiseGated, NoiseGatedMSE
 from training.losses.pairs import HardPairs
-from training.losses.ranking import RankStability
+from training.losses.ranking import RankedMeanVariance, RankStability
 from training.losses.regression import Heteroscedastic, MaskedMSE, MeanVariance
 
 
@@ -16,11 +16,14 @@ def expected(loss, d):  # noqa: PLR0911 (one case per loss)
         case MaskedMSE():
             return {"mse": naive.mse(d)}
         case MeanVariance(space, lambda_var, lambda_residual):
-            return {
+            terms = {
                 "mse": naive.mse(d),
                 "variance": lambda_var * naive.variance(d, space),
                 "residual": lambda_residual * naive.residual(d),
             }
+            if isinstance(loss, RankedMeanVariance):
+                terms["rank"] = loss.alpha * naive.rank(d, 1.0)
+            return terms
         case Heteroscedastic(space, lambda_var):
             return {"nll": naive.nll(d), "variance": lambda_var * naive.variance(d, space)}
         case RankStability(noise_k, scale, floor):
