@@ -4,7 +4,8 @@ Measured effects tell two things apart that a model's own numbers do not: most v
 nothing, some do a lot, and which it will be is guessed from the size of the predicted effect and
 from how far the members agree. So the distribution has two components. They also show that what
 a model says of hiding the bases around a variant tells of the variant itself: where a sequence is
-bound, most changes do harm.
+bound, most changes do harm. And they are lopsided: of large effects that no model foresaw, most are
+losses, so that neither component has its mean at zero where no effect is predicted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,8 +48,9 @@ class Shape(Entry):
 
     With e = effect + by_occlusion occlusion, and s the epistemic SD of the effect:
     weight = expit(intercept + by_effect log(|e| + effect_floor) + by_spread log(s + spread_floor)),
-    component k is normal with mean slope_k e and SD sd_k (s + spread_floor)^sd_by_spread.
-    Without members to disagree (s is NaN) the terms of s are left out.
+    component k is normal with mean centre_k + slope_k e and SD
+    sd_k (s + spread_floor)^sd_by_spread. Without members to disagree (s is NaN) the terms of s are
+    left out.
 
     Attributes:
       small_slope: mean of the first component per unit of e.
@@ -62,6 +64,8 @@ class Shape(Entry):
       effect_floor: added to |e| before its logarithm.
       spread_floor: added to the epistemic SD before its logarithm.
       by_occlusion: what a variant is believed to share of the effect of hiding its surroundings.
+      small_centre: mean of the first component where e is 0; 0 in cards that say nothing of it.
+      large_centre: of the second.
     """
 
     small_slope: Scale
@@ -75,6 +79,8 @@ class Shape(Entry):
     effect_floor: Positive
     spread_floor: Positive
     by_occlusion: Annotated[StrictFloat, Field(ge=-10, le=10)] = 0.0
+    small_centre: Finite = 0.0
+    large_centre: Finite = 0.0
 
     def distribution(self, effect: Floats, epistemic: Floats, occlusion: Floats) -> Mixture:
         """Distribution of the true effect; all arguments (...), the same shape.
@@ -87,7 +93,12 @@ class Shape(Entry):
         factor = np.exp(self.sd_by_spread * spread)
         return Mixture(
             expit(odds + self.by_spread * spread),
-            np.stack([self.small_slope * effect, self.large_slope * effect]),
+            np.stack(
+                [
+                    self.small_centre + self.small_slope * effect,
+                    self.large_centre + self.large_slope * effect,
+                ]
+            ),
             np.stack([self.small_sd * factor, self.large_sd * factor]),
         )
 

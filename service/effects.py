@@ -30,7 +30,8 @@ class Effects:
       sd: SD of the true effect about `expected`; NaN where neither members nor passes tell.
       lower: lower end of the central interval of the true effect at the coverage asked for.
       upper: upper end of it.
-      p_sign: probability, 0.5 to 1, that the true effect has the sign of `expected`.
+      p_sign: probability that the true effect has the sign of `expected`. Below 0.5 where rare
+        large effects of that sign outweigh likelier small ones of the other.
       repeat_sd: SD of what a repeat of the assay would measure.
       repeat_lower: lower end of the central interval of a repeat.
       repeat_upper: upper end of it.

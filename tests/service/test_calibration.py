@@ -104,6 +104,12 @@ def test_the_distribution_by_hand():
     # Without members to disagree, nothing follows from their spread.
     assert found.weight[1] == pytest.approx(1 / (1 + math.exp(1 - 0.5 * math.log(0.02))))
     assert found.sd[:, 1] == pytest.approx([0.1, 0.8])
+    # Where nothing is predicted the components lie at their centres, and nothing else changes.
+    lopsided = Shape(**SHAPE | {"small_centre": 0.01, "large_centre": -0.2})
+    aside = lopsided.distribution(effect, spread, np.full(2, np.nan))
+    np.testing.assert_allclose(aside.mean - found.mean, [[0.01, 0.01], [-0.2, -0.2]])
+    np.testing.assert_array_equal(aside.weight, found.weight)
+    np.testing.assert_array_equal(aside.sd, found.sd)
     # What hiding does moves the effect that all else follows from; where nothing was hidden, none.
     hides = Shape(**SHAPE | {"by_occlusion": 0.5})
     moved = hides.distribution(effect - 0.3, spread, np.array([0.6, 0.6]))

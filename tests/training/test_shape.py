@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.optimize import approx_fprime
 
 from service.calibration import Shape
 from service.mixture import crps
@@ -33,6 +34,7 @@ TRUTH = Shape(
     spread_floor=0.01,
 )
 HIDES = TRUTH.model_copy(update={"by_occlusion": 0.4})
+LOPSIDED = HIDES.model_copy(update={"small_centre": 0.03, "large_centre": -0.4})
 
 
 def simulated(seed=0, n=4000, error=0.05, loci=8, members=True, shape=TRUTH):
@@ -79,6 +81,48 @@ def test_what_hiding_tells_comes_back_and_makes_the_distribution_better(members)
     assert abs(fit_shape(replace(evidence, occlusion=useless)).by_occlusion) < 0.1
     blind = fit_shape(evidence.blind())
     assert blind.by_occlusion == 0, "measurements alone say nothing of a model"
+
+
+@pytest.mark.parametrize("members", [True, False])
+def test_where_effects_lie_that_nobody_foresaw_comes_back_and_both_tails_hold(members):
+    evidence = simulated(members=members, shape=LOPSIDED, n=8000)
+    found = fit_shape(evidence)
+    assert found.large_centre == pytest.approx(LOPSIDED.large_centre, abs=0.08)
+    assert found.small_centre == pytest.approx(LOPSIDED.small_centre, abs=0.01)
+    assert found.by_occlusion == pytest.approx(LOPSIDED.by_occlusion, abs=0.05)
+    again = fit_shape(evidence, found)
+    assert again.large_centre == pytest.approx(found.large_centre, abs=0.02), "a start is one"
+    even = fit_shape(evidence, about_zero=True)
+    assert even.small_centre == even.large_centre == 0
+    tails = [evidence.measured(shape).cdf(evidence.value) for shape in (found, even)]
+    # Losses that a distribution about zero did not expect, and gains that did not come.
+    for share, wanted in (((tails[0] < 0.05).mean(), 0.05), ((tails[0] > 0.95).mean(), 0.05)):
+        assert share == pytest.approx(wanted, abs=0.012)
+    assert (tails[1] < 0.05).mean() > 0.065
+    assert (tails[1] > 0.95).mean() < 0.045
+    assert abs(fit_shape(simulated()).large_centre) < 0.08, "none where there is none"
+
+
+@pytest.mark.parametrize("about_zero", [True, False])
+@pytest.mark.parametrize("kind", ["members", "one member", "no model"])
+def test_the_slope_of_the_likelihood_is_its_slope(monkeypatch, kind, about_zero):
+    evidence = simulated(n=400, members=kind == "members", shape=LOPSIDED)
+    if kind == "no model":
+        evidence = evidence.blind()
+    found = []
+
+    def search(loss, x, **_):
+        rng = np.random.default_rng(0)
+        for _ in range(3):
+            at = x + rng.normal(0, 0.1, len(x))
+            found.append((loss(at)[1], approx_fprime(at, lambda y: loss(y)[0], 1e-6)))
+        return SimpleNamespace(success=True, fun=0.0, x=x)
+
+    monkeypatch.setattr(module, "minimize", search)
+    fit_shape(evidence, about_zero=about_zero)
+    assert len(found) == 9  # three starts
+    for slope, wanted in found:
+        np.testing.assert_allclose(slope, wanted, atol=2e-4, rtol=1e-4)
 
 
 def test_what_is_expected_is_of_the_fit_without_the_locus():
@@ -150,7 +194,7 @@ def test_every_locus_weighs_the_same_however_many_variants_it_has():
 def test_without_a_model_one_shape_fits_all_and_says_less():
     evidence = simulated()
     blind = evidence.blind()
-    shape = fit_shape(blind)
+    shape = fit_shape(blind, about_zero=True)
     said = blind.measured(shape)
     assert np.ptp(said.weight) < 1e-6
     assert (said.mean == 0).all()
@@ -161,14 +205,14 @@ def test_without_a_model_one_shape_fits_all_and_says_less():
 
 def test_a_start_that_does_not_converge_is_passed_over_and_none_is_an_error(monkeypatch):
     evidence = simulated(n=200)
-    good = np.array([*np.log([0.5, 2.0, 0.1, 0.6]), -1.0, 0.0, 0.0, 0.0])
-    # The best value comes from a search that was cut short: it is no result.
-    results = [
+    good = np.array([*np.log([0.5, 2.0, 0.1, 0.6]), -1.0, *np.zeros(5)])
+    # The best value comes from a search that was cut short, by either way of it: it is no result.
+    short, *results = [
         SimpleNamespace(success=False, fun=-9.0, x=good * 0, message="cut short"),
         SimpleNamespace(success=True, fun=-2.0, x=good),
         SimpleNamespace(success=True, fun=-1.0, x=good * 0),
     ]
-    answers = iter([*results, *results[:1] * 3])
+    answers = iter([short, short, *results, *[short] * 6])
     monkeypatch.setattr(module, "minimize", lambda *_, **__: next(answers))
     assert fit_shape(evidence).small_slope == pytest.approx(0.5)
     with pytest.raises(RuntimeError, match="did not converge: cut short"):

@@ -27,6 +27,9 @@ from training.evaluation.triage_tables import tiers_kept
 from training.evaluation.uncertainty import fit_left_out, judge
 from training.evaluation.uncertainty_tables import layout
 
+SAID = "predicted share with its error"
+KINDS = ("loss", "gain")
+
 
 def of_elements(seed, n=3000):
     """Evidence with the real names of elements, and the table beside it."""
@@ -88,6 +91,40 @@ def test_signs_come_true_as_often_as_said(report):
     assert firsts[-1] > 0.6
 
 
+def test_each_direction_has_a_row_of_its_own(report):
+    # Losses and gains that are wrong by as much the other way look right together.
+    whole = report.table("Sign of the measurement")
+    apart = report.table("Sign of the measurement, by the direction of what is expected")
+    assert [row[0] for row in apart.rows] == [
+        label
+        for kind in ("lowers", "raises")
+        for label in (*(f"{kind}, fifth {k} of 5" for k in range(1, 6)), kind)
+    ]
+    lowers, raises = (apart.rows[k] for k in (5, 11))
+    assert lowers[1] + raises[1] == whole.cell("all", "n")
+    for k in (3, 4):  # what is said, and the share
+        parts = [row[1] * getattr(row[k], "value", row[k]) for row in (lowers, raises)]
+        found = whole.rows[-1][k]
+        assert sum(parts) / (lowers[1] + raises[1]) == pytest.approx(getattr(found, "value", found))
+    for row in apart.rows:
+        assert abs(row[3] - row[4].value) < 0.03 + 2 / np.sqrt(row[1]), row
+
+
+def test_a_lopsided_truth_under_an_even_distribution_is_found_out_by_direction(fitted):
+    other, table = of_elements(1)
+    judged = judge(fitted, other, table, exported(other))
+    # Signs of half of the gains turn out wrong: none of the fits has seen that.
+    value = np.where(np.arange(len(other.value)) % 2 == 0, -np.abs(other.value), other.value)
+    turned = dataclasses.replace(judged, evidence=dataclasses.replace(other, value=value))
+    found = layout("toy", turned, draws=100).table(
+        "Sign of the measurement, by the direction of what is expected"
+    )
+    said, share = (found.columns.index(name) for name in (SAID, "share"))
+    lowers, raises = (found.rows[k] for k in (5, 11))
+    assert lowers[share].low > lowers[said] + 0.1
+    assert raises[share].high < raises[said] - 0.1
+
+
 def test_calls_are_wrong_as_often_as_they_were_said_to_be(report):
     table = report.table("Calls of a direction at a given error rate, all elements as one list")
     for rate in ("10%", "20%", "30%"):
@@ -109,7 +146,7 @@ def test_the_event_that_a_rate_is_about_by_hand():
     judged = SimpleNamespace(
         true=true, measured=true.widened(0.5), evidence=SimpleNamespace(value=value)
     )
-    of_effect, of_none = tiers_kept(judged, np.ones((1, 8)), 0.3).rows[:2]
+    of_effect, of_loss, of_gain, of_none = tiers_kept(judged, np.ones((1, 8)), 0.3).rows[:4]
     sd = np.hypot(0.5, 0.01)
     assert of_effect[:2] == ("10%, an effect beyond 0.3", 5)
     assert of_none[:2] == ("10%, no effect beyond 0.3", 3)
@@ -118,7 +155,9 @@ def test_the_event_that_a_rate_is_about_by_hand():
     # The service itself calls none of the last three, however sure it is.
     tier = triage(true, error_rate=0.1, threshold=0.3).tier
     assert [TIERS[k] for k in tier[5:]] == [Tier.UNKNOWN] * 3
-    for row, share in ((of_effect, 2 / 5), (of_none, 1 / 3)):
+    assert of_loss[:2] == ("10%, of them a loss beyond 0.3", 3)
+    assert of_gain[:2] == ("10%, of them a gain beyond 0.3", 2)
+    for row, share in ((of_effect, 2 / 5), (of_loss, 1 / 3), (of_gain, 1 / 2), (of_none, 1 / 3)):
         assert row[2] == pytest.approx(0, abs=1e-9)
         assert [row[4].value, row[4].low, row[4].high] == pytest.approx([share] * 3)
 
@@ -171,9 +210,13 @@ def test_calls_by_element_add_up_to_those_of_the_list():
         mean = sum(row[1] * row[parts.columns.index(column)].value for row in parts.rows if row[1])
         assert mean / n == pytest.approx(whole.cell("20%, effects beyond 0", column).value)
     tiers = found.table("Calls of an effect and of none, against the event that is promised")
-    n, said, expected, share = tiers.rows[2][1:]
-    assert tiers.rows[2][0] == "20%, an effect beyond 0.1"
+    n, said, expected, share = next(
+        row[1:] for row in tiers.rows if row[0] == "20%, an effect beyond 0.1"
+    )
     assert n > 50
+    of_kinds = [tiers.cell(f"20%, of them a {kind} beyond 0.1", "n calls") for kind in KINDS]
+    assert sum(of_kinds) == n
+    assert min(of_kinds) > 0
     assert said <= 0.2
     assert share.low - 0.05 < expected < share.high + 0.05
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ _RIDGE = 1e-3
 """On what weight and SDs owe to one SD of a feature, so that none drifts along a flat valley."""
 _TOLERANCE = 1e-8
 """Relative, of the mean log-likelihood: far below what one measurement of 10,000 adds to it."""
+_FEATURES = [0, 1, 1]
+"""Feature that each dependence is on: weight on effect and spread, SDs on spread."""
+_ROOT_TWO_PI = np.sqrt(2 * np.pi)
 _STARTS = ((1.0, 2.0, 0.2, 1.0, -1.0), (0.3, 3.0, 0.1, 2.0, -2.0), (1.0, 1.0, 0.3, 3.0, 0.0))
 """Slopes, SDs in units of the typical deviation, and log-odds of the wide component."""
 
@@ -85,34 +88,94 @@ class Evidence:
         return np.abs(2 * self.measured(shape).cdf(self.value) - 1)
 
 
-def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
+def fit_shape(evidence: Evidence, start: Shape | None = None, *, about_zero: bool = False) -> Shape:
     """Maximise the likelihood of the measurements, every locus with the same weight.
 
     Args:
       evidence: n measured effects.
       start: where to look first, and only there if that converges; None looks from several places.
+      about_zero: whether both components have their mean at 0 where no effect is predicted.
 
     Raises:
       RuntimeError: the optimiser converges from no start.
     """
-    floors = (
-        max(float(np.median(np.abs(evidence.effect))) / 2, 1e-6),
-        max(float(np.nanmedian(evidence.epistemic)) / 4, 1e-6) if _has(evidence) else 1.0,
-    )
-    if start is not None:
-        floors = (start.effect_floor, start.spread_floor)
-    weight, size = evidence.weight, np.log(np.abs(evidence.effect) + floors[0])
-    spread = np.log(evidence.epistemic + floors[1]) if _has(evidence) else np.zeros(len(size))
-    centre = np.array([weight @ size, weight @ spread])
-    scale = np.array([float(np.std(x)) or 1.0 for x in (size, spread)])
-    # A model that says nothing has no feature, one without members to disagree has one of three.
-    n_by = 0 if np.ptp(size) == 0 else 3 if _has(evidence) else 1
-    reads_occlusion = bool(np.isfinite(evidence.occlusion).any())
+    problem = _Problem.of(evidence, start, 0 if about_zero else 2)
+    found = [problem.search(problem.inverse(start))] if start is not None else []
+    if not any(result.success for result in found):
+        found += [problem.search(x) for x in problem.starts()]
+    converged = [result for result in found if result.success]
+    if not converged:
+        raise RuntimeError(f"the calibration did not converge: {found[0].message}")
+    return problem.shape_of(min(converged, key=lambda result: float(result.fun)).x)
 
-    def shape_of(x: Floats) -> Shape:
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """The likelihood as a function of a vector x that may go anywhere.
+
+    x: log slopes, log of the narrow SD and of what the wide one has more, log-odds; what these owe
+    to one SD of a feature; share of the effect of hiding; centres. The SDs and the log-odds are
+    those of a variant whose features are typical.
+
+    Attributes:
+      evidence: n measured effects.
+      floors: of effect and spread.
+      spread: (n,) log of the epistemic SD; 0 without members.
+      centre: means of the features: size of the effect, spread.
+      scale: their SDs.
+      n_by: how many dependences on features there are, of three.
+      reads_occlusion: whether anything was hidden.
+      n_centres: 2, or 0 where both components lie about zero.
+      typical: root mean square of the measured effects.
+    """
+
+    evidence: Evidence
+    floors: tuple[float, float]
+    spread: Floats
+    centre: Floats
+    scale: Floats
+    n_by: int
+    reads_occlusion: bool
+    n_centres: int
+    typical: float
+
+    @classmethod
+    def of(cls, evidence: Evidence, start: Shape | None, n_centres: int) -> Self:
+        has_members = _has(evidence)
+        floors = (
+            max(float(np.median(np.abs(evidence.effect))) / 2, 1e-6),
+            max(float(np.nanmedian(evidence.epistemic)) / 4, 1e-6) if has_members else 1.0,
+        )
+        if start is not None:
+            floors = (start.effect_floor, start.spread_floor)
+        weight, size = evidence.weight, np.log(np.abs(evidence.effect) + floors[0])
+        spread = np.log(evidence.epistemic + floors[1]) if has_members else np.zeros(len(size))
+        return cls(
+            evidence=evidence,
+            floors=floors,
+            spread=spread,
+            centre=np.array([weight @ size, weight @ spread]),
+            scale=np.array([float(np.std(x)) or 1.0 for x in (size, spread)]),
+            # A model that says nothing has no feature, one without members one of three.
+            n_by=0 if np.ptp(size) == 0 else 3 if has_members else 1,
+            reads_occlusion=bool(np.isfinite(evidence.occlusion).any()),
+            n_centres=n_centres,
+            typical=max(float(np.sqrt(weight @ np.square(evidence.value))), 1e-6),
+        )
+
+    def starts(self) -> list[Floats]:
+        rest = np.zeros(self.n_by + self.reads_occlusion + self.n_centres)
+        return [
+            np.array([*np.log([a, b, c * self.typical, d * self.typical]), odds, *rest])
+            for a, b, c, d, odds in _STARTS
+        ]
+
+    def shape_of(self, x: Floats) -> Shape:
         slopes, sds, odds = np.exp(x[:2]), np.exp(x[2:4]), x[4]
-        by = np.zeros(3)
-        by[:n_by] = x[5 : 5 + n_by] / scale[[0, 1, 1]][:n_by]
+        by, centre = np.zeros(3), self.centre
+        by[: self.n_by] = x[5 : 5 + self.n_by] / self.scale[_FEATURES[: self.n_by]]
+        hiding = x[5 + self.n_by :][: self.reads_occlusion]
+        centres = x[len(x) - self.n_centres :] if self.n_centres else np.zeros(2)
         return Shape(
             small_slope=float(slopes[0]),
             large_slope=float(slopes[1]),
@@ -123,60 +186,85 @@ def fit_shape(evidence: Evidence, start: Shape | None = None) -> Shape:
             by_effect=float(by[0]),
             by_spread=float(by[1]),
             sd_by_spread=float(by[2]),
-            effect_floor=floors[0],
-            spread_floor=floors[1],
-            by_occlusion=float(x[-1]) if reads_occlusion else 0.0,
+            effect_floor=self.floors[0],
+            spread_floor=self.floors[1],
+            by_occlusion=float(hiding.sum()),
+            small_centre=float(centres[0]),
+            large_centre=float(centres[1]),
         )
 
-    def loss(x: Floats) -> float:
-        density = evidence.measured(shape_of(x)).density(evidence.value)
-        return float(-weight @ np.log(density + 1e-300) + _RIDGE * np.sum(x[5 : 5 + n_by] ** 2))
-
-    def inverse(shape: Shape) -> Floats:
+    def inverse(self, shape: Shape) -> Floats:
         by = np.array([shape.by_effect, shape.by_spread, shape.sd_by_spread])
-        factor = np.exp(by[2] * centre[1])
+        factor = np.exp(by[2] * self.centre[1])
         narrow, wide = shape.small_sd * factor, (shape.large_sd - shape.small_sd) * factor
-        slopes = np.maximum([shape.small_slope, shape.large_slope], 1e-4)
-        odds = shape.intercept + by[:2] @ centre
         return np.concatenate(
             [
-                np.log(slopes),
+                np.log(np.maximum([shape.small_slope, shape.large_slope], 1e-4)),
                 np.log([narrow, max(wide, 1e-6)]),
-                [odds],
-                (by * scale[[0, 1, 1]])[:n_by],
-                [shape.by_occlusion] * reads_occlusion,
+                [shape.intercept + by[:2] @ self.centre],
+                (by * self.scale[_FEATURES])[: self.n_by],
+                [shape.by_occlusion] * self.reads_occlusion,
+                [shape.small_centre, shape.large_centre][: self.n_centres],
             ]
         )
 
-    typical = max(float(np.sqrt(weight @ np.square(evidence.value))), 1e-6)
-    starts = [
-        np.array(
-            [*np.log([a, b, c * typical, d * typical]), odds, *np.zeros(n_by + reads_occlusion)]
+    def loss(self, x: Floats) -> tuple[float, Floats]:
+        """Negative log-likelihood and ridge, and their derivative by each element of x."""
+        evidence, weight, shape = self.evidence, self.evidence.weight, self.shape_of(x)
+        occlusion = np.nan_to_num(evidence.occlusion)
+        effect = evidence.effect + shape.by_occlusion * occlusion
+        true, measured = evidence.true(shape), evidence.measured(shape)
+        z = (evidence.value - measured.mean) / measured.sd
+        density = measured.density(evidence.value) + 1e-300
+        # Probability that a measurement is of the wide component.
+        wide = (
+            measured.weight * np.exp(-0.5 * z[1] ** 2) / (measured.sd[1] * _ROOT_TWO_PI * density)
         )
-        for a, b, c, d, odds in _STARTS
-    ]
+        belongs = weight * np.stack([1 - wide, wide])
+        # Of the log-likelihood, by the odds, means and log SDs of each measurement.
+        by_odds = weight * (wide - measured.weight)
+        by_mean = belongs * z / measured.sd
+        by_log_sd = belongs * (z**2 - 1) * (true.sd / measured.sd) ** 2
+        slopes = np.array([shape.small_slope, shape.large_slope])
+        size = np.abs(effect) + self.floors[0]
+        by_effect = slopes @ by_mean + by_odds * shape.by_effect * np.sign(effect) / size
+        features = np.stack([np.log(size), self.spread, self.spread])
+        features -= self.centre[_FEATURES, None]
+        by_feature = np.stack([by_odds, by_odds, by_log_sd.sum(axis=0)]) * features
+        narrow = shape.small_sd / shape.large_sd
+        by_sd = by_log_sd.sum(axis=1)
+        gain = np.concatenate(
+            [
+                slopes * (by_mean @ effect),
+                [by_sd[0] + narrow * by_sd[1], (1 - narrow) * by_sd[1]],
+                [by_odds.sum()],
+                (by_feature.sum(axis=1) / self.scale[_FEATURES])[: self.n_by],
+                [by_effect @ occlusion] * self.reads_occlusion,
+                by_mean.sum(axis=1)[: self.n_centres],
+            ]
+        )
+        by = np.zeros(len(x))
+        by[5 : 5 + self.n_by] = x[5 : 5 + self.n_by]
+        value = float(-weight @ np.log(density) + _RIDGE * by @ by)
+        return value, np.asarray(2 * _RIDGE * by - gain, np.float64)
 
-    def search(x: Floats) -> OptimizeResult:
-        return minimize(
-            loss,
-            x,
-            # Differences to one side are too rough for the last steps of the search.
-            jac="3-point",
-            method="L-BFGS-B",
-            bounds=[(-9.0, 5.0)] * 4
-            + [(-12.0, 12.0)] * (1 + n_by)
+    def search(self, x: Floats) -> OptimizeResult:
+        options: dict[str, Any] = {
+            "method": "L-BFGS-B",
+            "bounds": [(-9.0, 5.0)] * 4
+            + [(-12.0, 12.0)] * (1 + self.n_by)
             # Beyond the whole effect of hiding, either way, it would be no share of it.
-            + [(-2.0, 2.0)] * reads_occlusion,
-            options={"ftol": _TOLERANCE},
-        )
-
-    found = [search(inverse(start))] if start is not None else []
-    if not any(result.success for result in found):
-        found += [search(x) for x in starts]
-    converged = [result for result in found if result.success]
-    if not converged:
-        raise RuntimeError(f"the calibration did not converge: {found[0].message}")
-    return shape_of(min(converged, key=lambda result: float(result.fun)).x)
+            + [(-2.0, 2.0)] * self.reads_occlusion
+            # Farther off, a centre would be an effect of its own.
+            + [(-3.0 * self.typical, 3.0 * self.typical)] * self.n_centres,
+            "options": {"ftol": _TOLERANCE},
+        }
+        found = minimize(self.loss, x, jac=True, **options)
+        if found.success:
+            return found
+        # The slope jumps where an effect changes its sign, at which a search along it may stop
+        # short: differences look across.
+        return minimize(lambda at: self.loss(at)[0], found.x, jac="3-point", **options)
 
 
 def fit_without_each(evidence: Evidence) -> dict[str, Shape]:

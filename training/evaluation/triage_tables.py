@@ -106,6 +106,8 @@ def tiers_kept(judged: Judged, counts: Floats, threshold: float = BEYOND) -> Tab
         )
         for kind, called, wrong in (
             ("an effect", lowers | raises, found.error),
+            ("of them a loss", lowers, found.error),
+            ("of them a gain", raises, found.error),
             ("no effect", none, 1 - found.negligible),
         ):
             said = [

@@ -50,6 +50,7 @@ class Judged:
       level: (n, L) what is asked of it for each of `NOMINAL`.
       repeat: what is served: the same, widened by the standard error that is typical.
       blind: one distribution about zero for every variant, fitted like ours, without a model.
+      lopsided: the same, but wherever its components lie best.
       constant: a normal about zero as wide as the release set's other loci are.
       exported: normal about the effect with the model's own spread and sigma.
     """
@@ -63,6 +64,7 @@ class Judged:
     level: Floats
     repeat: Mixture
     blind: Mixture
+    lopsided: Mixture
     constant: Mixture
     exported: Mixture
 
@@ -82,6 +84,7 @@ class Judged:
         return {
             "crps, calibrated": float(crps(value, self.measured).mean()),
             "crps, one shape about zero": float(crps(value, self.blind).mean()),
+            "crps, one lopsided shape": float(crps(value, self.lopsided).mean()),
             "crps, constant width": float(crps(value, self.constant).mean()),
             **{f"inside {n:.0%}": float(share) for n, share in zip(NOMINAL, shares, strict=True)},
         }
@@ -95,6 +98,7 @@ class LeftOut:
       shapes: of the distribution.
       levels: (L,) to ask of it for each of `NOMINAL`.
       blind: shapes of one distribution about zero for every variant.
+      lopsided: shapes of one that need not lie about zero.
       width: root mean square of the measured effects, each locus weighing the same.
       error: standard error that is typical of a measurement, of all loci.
     """
@@ -102,6 +106,7 @@ class LeftOut:
     shapes: Mapping[str, Shape]
     levels: Mapping[str, tuple[float, ...]]
     blind: Mapping[str, Shape]
+    lopsided: Mapping[str, Shape]
     width: Mapping[str, float]
     error: float
 
@@ -113,7 +118,8 @@ def fit_left_out(release: Evidence) -> LeftOut:
     return LeftOut(
         shapes=shapes,
         levels=levels_without_each(release, shapes, NOMINAL),
-        blind={locus: fit_shape(seen.blind()) for locus, seen in rest.items()},
+        blind={locus: fit_shape(seen.blind(), about_zero=True) for locus, seen in rest.items()},
+        lopsided={locus: fit_shape(seen.blind()) for locus, seen in rest.items()},
         width={
             locus: float(np.sqrt(seen.weight @ np.square(seen.value)))
             for locus, seen in rest.items()
@@ -137,19 +143,11 @@ def judge(fitted: LeftOut, judged: Evidence, table: pd.DataFrame, exported: Mixt
     if unknown := sorted(set(judged.loci) - set(fitted.shapes)):
         raise ValueError(f"the release set lacks {', '.join(unknown)}")
     n = len(judged.value)
-    weight, mean, sd = np.empty(n), np.empty((2, n)), np.empty((2, n))
     level, width = np.empty((n, len(NOMINAL))), np.empty(n)
-    blind_weight, blind_sd = np.empty(n), np.empty((2, n))
-    for locus, shape in fitted.shapes.items():
+    for locus in fitted.shapes:
         here = judged.locus == locus
-        part = judged.where(here)
-        said = part.true(shape)
-        weight[here], mean[:, here], sd[:, here] = said.weight, said.mean, said.sd
-        level[here] = fitted.levels[locus]
-        blind = part.blind().measured(fitted.blind[locus])
-        blind_weight[here], blind_sd[:, here] = blind.weight, blind.sd
-        width[here] = fitted.width[locus]
-    true = Mixture(weight, mean, sd)
+        level[here], width[here] = fitted.levels[locus], fitted.width[locus]
+    true, unmodelled = _by_locus(judged, fitted.shapes), judged.blind()
     return Judged(
         element=table["element"].to_numpy(str),
         position=table["pos"].to_numpy(np.int64),
@@ -159,10 +157,22 @@ def judge(fitted: LeftOut, judged: Evidence, table: pd.DataFrame, exported: Mixt
         measured=true.widened(judged.error),
         level=level,
         repeat=true.widened(fitted.error),
-        blind=Mixture(blind_weight, np.zeros((2, n)), blind_sd),
+        blind=_by_locus(unmodelled, fitted.blind).widened(judged.error),
+        lopsided=_by_locus(unmodelled, fitted.lopsided).widened(judged.error),
         constant=Mixture.normal(np.zeros(n), width),
         exported=exported,
     )
+
+
+def _by_locus(evidence: Evidence, shapes: Mapping[str, Shape]) -> Mixture:
+    """Distribution of each true effect by the shape of its locus."""
+    n = len(evidence.value)
+    weight, mean, sd = np.empty(n), np.empty((2, n)), np.empty((2, n))
+    for locus, shape in shapes.items():
+        here = evidence.locus == locus
+        said = evidence.where(here).true(shape)
+        weight[here], mean[:, here], sd[:, here] = said.weight, said.mean, said.sd
+    return Mixture(weight, mean, sd)
 
 
 def uncertainty(

@@ -49,6 +49,7 @@ def layout(
         _conditional(judged),
         _scores(judged, counts),
         _signs(judged, counts),
+        _signs_by_direction(judged, counts),
         *risk(judged, counts),
         *halves(judged, drawn),
         calls(judged, counts),
@@ -60,7 +61,8 @@ def layout(
         f"{split.capitalize()} set. For every locus the distribution and its levels were fitted on "
         "the release set without that locus (the two TERT sets are one); nothing was fitted here.",
         "one shape about zero: two normals as in ours, fitted alike, but the same for every "
-        "variant: what is gained over it is the model's. constant width: normal about zero, its SD "
+        "variant. one lopsided shape: the same, but wherever its components lie best: what is "
+        "gained over it is the model's. constant width: normal about zero, its SD "
         "the root mean square of the release set's other loci, each with the same weight. as "
         "exported: normal about the effect with the model's own spread and sigma.",
         "Coverage is of the measured effect by the distribution of the true one, widened by the "
@@ -103,8 +105,9 @@ def _coverage(judged: Judged) -> Table:
     repeat = judged.inside(judged.repeat, judged.level)
     at_level = judged.level[:, NOMINAL.index(0.9)]
     rows.append(row("all, a repeat as served", repeat, whole, _width(judged.repeat, at_level)))
-    blind = judged.inside(judged.blind)
-    rows.append(row("all, one shape about zero", blind, whole, _width(judged.blind, at)))
+    ways = {"one shape about zero": judged.blind, "one lopsided shape": judged.lopsided}
+    for label, shape in ways.items():
+        rows.append(row(f"all, {label}", judged.inside(shape), whole, _width(shape, at)))
     rows.append(row("all, constant width", constant, whole, _width(judged.constant, at)))
     rows.append(row("all, as exported", exported, whole, _width(judged.exported, at)))
     columns = ("element", "n", *(f"inside {n:.0%}" for n in NOMINAL), "median width at 90%")
@@ -150,6 +153,7 @@ def _scores(judged: Judged, counts: Floats) -> Table:
     ways = {
         "calibrated": judged.measured,
         "one shape about zero": judged.blind,
+        "one lopsided shape": judged.lopsided,
         "constant width": judged.constant,
         "as exported": judged.exported,
     }
@@ -165,34 +169,51 @@ def _scores(judged: Judged, counts: Floats) -> Table:
 
 def _signs(judged: Judged, counts: Floats) -> Table:
     """How often a measurement has the predicted sign, beside how often it should."""
+    parts = _parts(judged, np.ones(len(judged.expected), bool), _BINS, "tenth")
+    return _sign_table(SIGNS, judged, counts, parts)
+
+
+def _signs_by_direction(judged: Judged, counts: Floats) -> Table:
+    """The same for variants expected to lower and to raise activity, each by themselves."""
     up = judged.expected > 0
-    above = judged.measured.above_zero()
-    said = np.where(up, above, 1 - above)
-    has = ((judged.evidence.value > 0) == up).astype(np.float64)
-    settled = (judged.evidence.value != 0) & (judged.expected != 0)
-    bins = np.full(len(said), -1)
-    bins[settled] = ranked_parts(said[settled], _BINS)
-    rows: list[list[Cell]] = []
-    for k in range(_BINS):
-        at = bins == k
-        p_sign = judged.true.above_zero()[at]
-        sure = float(np.where(up[at], p_sign, 1 - p_sign).mean())
-        rows.append(
-            [f"tenth {k + 1} of {_BINS}", int(at.sum()), sure, float(said[at].mean()),
-             _mean(has, counts, at)]
-        )  # fmt: skip
-    at = bins >= 0
-    rows.append(
-        [
-            _ALL,
-            int(at.sum()),
-            float("nan"),
-            float(said[at].mean()),
-            _mean(has, counts, at),
-        ]
+    parts = {
+        (f"{kind}, {label}" if label != _ALL else kind): rows
+        for kind, said in (("lowers", ~up), ("raises", up))
+        for label, rows in _parts(judged, said, 5, "fifth").items()
+    }
+    title = "Sign of the measurement, by the direction of what is expected"
+    return _sign_table(title, judged, counts, parts)
+
+
+def _parts(
+    judged: Judged, rows: NDArray[np.bool_], n_parts: int, name: str
+) -> dict[str, NDArray[np.bool_]]:
+    """Equal parts of the rows that have a sign, by how sure it is of the measurement; then all."""
+    rows = rows & (judged.evidence.value != 0) & (judged.expected != 0)
+    above = judged.measured.above_zero()[rows]
+    part = np.full(len(rows), -1)
+    part[rows] = ranked_parts(np.where(judged.expected[rows] > 0, above, 1 - above), n_parts)
+    return {
+        **{f"{name} {k + 1} of {n_parts}": part == k for k in range(n_parts)},
+        _ALL: rows,
+    }
+
+
+def _sign_table(
+    title: str, judged: Judged, counts: Floats, parts: dict[str, NDArray[np.bool_]]
+) -> Table:
+    up = judged.expected > 0
+    sure, said = (
+        np.where(up, above, 1 - above)
+        for above in (judged.true.above_zero(), judged.measured.above_zero())
     )
+    has = ((judged.evidence.value > 0) == up).astype(np.float64)
+    rows: list[list[Cell]] = []
+    for label, at in parts.items():
+        means = [float(values[at].mean()) if at.any() else np.nan for values in (sure, said)]
+        rows.append([label, int(at.sum()), *means, _mean(has, counts, at)])
     columns = ("variants by p_sign", "n", "p_sign, mean", "predicted share with its error", "share")
-    return Table(SIGNS, columns, rows_of(rows))
+    return Table(title, columns, rows_of(rows))
 
 
 def _pit(judged: Judged, counts: Floats) -> Table:
