@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -249,22 +249,28 @@ class _Problem:
         return value, np.asarray(2 * _RIDGE * by - gain, np.float64)
 
     def search(self, x: Floats) -> OptimizeResult:
-        options: dict[str, Any] = {
-            "method": "L-BFGS-B",
-            "bounds": [(-9.0, 5.0)] * 4
+        bounds = (
+            [(-9.0, 5.0)] * 4
             + [(-12.0, 12.0)] * (1 + self.n_by)
             # Beyond the whole effect of hiding, either way, it would be no share of it.
             + [(-2.0, 2.0)] * self.reads_occlusion
             # Farther off, a centre would be an effect of its own.
-            + [(-3.0 * self.typical, 3.0 * self.typical)] * self.n_centres,
-            "options": {"ftol": _TOLERANCE},
-        }
-        found = minimize(self.loss, x, jac=True, **options)
+            + [(-3.0 * self.typical, 3.0 * self.typical)] * self.n_centres
+        )
+        ends = {"ftol": _TOLERANCE}
+        found = minimize(self.loss, x, jac=True, method="L-BFGS-B", bounds=bounds, options=ends)
         if found.success:
             return found
         # The slope jumps where an effect changes its sign, at which a search along it may stop
         # short: differences look across.
-        return minimize(lambda at: self.loss(at)[0], found.x, jac="3-point", **options)
+        return minimize(
+            lambda at: self.loss(at)[0],
+            found.x,
+            jac="3-point",
+            method="L-BFGS-B",
+            bounds=bounds,
+            options=ends,
+        )
 
 
 def fit_without_each(evidence: Evidence) -> dict[str, Shape]:
