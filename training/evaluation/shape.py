@@ -248,6 +248,9 @@ class _Problem:
         value = float(-weight @ np.log(density) + _RIDGE * by @ by)
         return value, np.asarray(2 * _RIDGE * by - gain, np.float64)
 
+    def value(self, x: Floats) -> float:
+        return self.loss(x)[0]
+
     def search(self, x: Floats) -> OptimizeResult:
         bounds = (
             [(-9.0, 5.0)] * 4
@@ -257,19 +260,25 @@ class _Problem:
             # Farther off, a centre would be an effect of its own.
             + [(-3.0 * self.typical, 3.0 * self.typical)] * self.n_centres
         )
-        ends = {"ftol": _TOLERANCE}
-        found = minimize(self.loss, x, jac=True, method="L-BFGS-B", bounds=bounds, options=ends)
+        found = minimize(
+            self.loss,
+            x,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"ftol": _TOLERANCE},
+        )
         if found.success:
             return found
         # The slope jumps where an effect changes its sign, at which a search along it may stop
         # short: differences look across.
         return minimize(
-            lambda at: self.loss(at)[0],
-            found.x,
+            self.value,
+            np.asarray(found.x, np.float64),
             jac="3-point",
             method="L-BFGS-B",
             bounds=bounds,
-            options=ends,
+            options={"ftol": _TOLERANCE},
         )
 
 
