@@ -5,7 +5,7 @@ nothing, some do a lot, and which it will be is guessed from the size of the pre
 from how far the members agree. So the distribution has two components. They also show that what
 a model says of hiding the bases around a variant tells of the variant itself: where a sequence is
 bound, most changes do harm. And they are lopsided: of large effects that no model foresaw, most are
-losses, so that neither component has its mean at zero where no effect is predicted.
+losses, so that a component need not have its mean at zero where no effect is predicted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ VERSION = 2
 
 Finite: TypeAlias = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Positive: TypeAlias = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
+Bounded: TypeAlias = Annotated[StrictFloat, Field(ge=-10, le=10)]
 Scale: TypeAlias = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -53,7 +54,7 @@ class Shape(Entry):
     left out.
 
     Attributes:
-      small_slope: mean of the first component per unit of e.
+      small_slope: change of the mean of the first component per unit of e.
       large_slope: of the second.
       small_sd: SD of the first component.
       large_sd: of the second.
@@ -78,16 +79,20 @@ class Shape(Entry):
     sd_by_spread: Finite
     effect_floor: Positive
     spread_floor: Positive
-    by_occlusion: Annotated[StrictFloat, Field(ge=-10, le=10)] = 0.0
-    small_centre: Finite = 0.0
-    large_centre: Finite = 0.0
+    by_occlusion: Bounded = 0.0
+    small_centre: Bounded = 0.0
+    large_centre: Bounded = 0.0
+
+    def corrected(self, effect: Floats, occlusion: Floats) -> Floats:
+        """The e of both components; all arguments (...), the same shape, log2 units."""
+        return effect + self.by_occlusion * np.nan_to_num(occlusion)
 
     def distribution(self, effect: Floats, epistemic: Floats, occlusion: Floats) -> Mixture:
         """Distribution of the true effect; all arguments (...), the same shape.
 
         Where `occlusion` is NaN, nothing was hidden, and nothing is added to the effect.
         """
-        effect = effect + self.by_occlusion * np.nan_to_num(occlusion)
+        effect = self.corrected(effect, occlusion)
         spread = np.where(np.isnan(epistemic), 0.0, np.log(epistemic + self.spread_floor))
         odds = self.intercept + self.by_effect * np.log(np.abs(effect) + self.effect_floor)
         factor = np.exp(self.sd_by_spread * spread)

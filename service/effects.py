@@ -73,7 +73,11 @@ class Effects:
 
 
 def effect_distribution(
-    mu: Floats, sigma: Floats, coverage: float, applied: Applied | None
+    mu: Floats,
+    sigma: Floats,
+    coverage: float,
+    applied: Applied | None,
+    unchanged: NDArray[np.bool_] | None = None,
 ) -> Effects:
     """Combine the outputs for both alleles into one distribution per variant and target.
 
@@ -91,6 +95,8 @@ def effect_distribution(
         noise and model error; the card's sigma_source says what it was learnt from.
       coverage: probability inside (lower, upper), between 0 and 1.
       applied: the calibration and its targets, None for none.
+      unchanged: (N,) whether ref and alt are one sequence, whose effect is 0 beyond doubt: a
+        calibration is of changes. None where all are changes.
 
     Returns:
       The distributions; their `quantile`, which needs a background, is NaN.
@@ -113,11 +119,13 @@ def effect_distribution(
         occlusion[:, ~applied.targets] = np.nan
     spread = np.hypot(np.nan_to_num(epistemic), np.nan_to_num(representation))
     spread[np.isnan(epistemic) & np.isnan(representation)] = np.nan
+    is_change = np.ones((len(effect), 1), bool) if unchanged is None else ~unchanged[:, None]
+    spread = np.where(is_change, spread, 0.0)
     true = Mixture.normal(effect, spread)
     repeat = Mixture.normal(effect, np.hypot(np.nan_to_num(spread), aleatoric))
-    miss = np.full(effect.shape[1], 1 - coverage)
+    miss = np.full(effect.shape, 1 - coverage)
     if applied:
-        calibration, holds = applied.calibration, applied.targets
+        calibration, holds = applied.calibration, applied.targets & is_change
         fitted = calibration.shape.distribution(effect, epistemic, occlusion)
         true = fitted.where(holds, true)
         repeat = fitted.widened(calibration.assay_sd).where(holds, repeat)
@@ -126,9 +134,8 @@ def effect_distribution(
     with np.errstate(invalid="ignore", divide="ignore"):
         lower, upper = true.tails(miss / 2)
         repeat_lower, repeat_upper = repeat.tails(miss / 2)
-        above = true.above_zero()
+        p_sign = true.has_sign(true.expectation > 0)
     expected = true.expectation
-    p_sign = np.where(expected > 0, above, 1 - above)
     return Effects(
         effect=effect,
         expected=expected,

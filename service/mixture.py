@@ -79,6 +79,11 @@ class Mixture:
         """P(X > 0), for each element."""
         return self._average(ndtr(self.mean / self.sd))
 
+    def has_sign(self, up: NDArray[np.bool_]) -> Floats:
+        """P(X > 0) where `up`, else P(X < 0), for each element."""
+        above = self.above_zero()
+        return np.where(up, above, 1 - above)
+
     def tails(self, tail: Floats) -> tuple[Floats, Floats]:
         """The quantiles at `tail` and 1 - `tail`.
 

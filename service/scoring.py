@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service import __version__
 from service.cutting import NOT_NORMALISED, Windows, cut_pairs, cut_variants
-from service.effects import HIDDEN, Doubles, Effects, Floats, effect_distribution
+from service.effects import ALT, HIDDEN, REF, Doubles, Effects, Floats, effect_distribution
 from service.errors import Status, ValidationError
 from service.mixture import Mixture
 from service.novelty import NAMES, ORDINARY
@@ -296,7 +296,11 @@ class Scorer:
             for row in group.rows[~usable].tolist():
                 status[row], forms[row] = Status.MODEL_NAN, NOT_NORMALISED
             index = group.index[usable]
-            part = effect_distribution(mu[index], sigma[index], self.options.coverage, applied)
+            # Equal sequences are scored once, under one index.
+            unchanged = (index[:, :, REF] == index[:, :, ALT]).all(axis=1)
+            part = effect_distribution(
+                mu[index], sigma[index], self.options.coverage, applied, unchanged
+            )
             rows = group.rows[usable]
             effects.put(rows, part)
             if each is not None:

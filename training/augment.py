@@ -123,8 +123,9 @@ class MaskedJitter(Jitter):
     """`Jitter` of constructs of which some have a stretch of the insert hidden.
 
     Scoring hides the bases around a variant to see what the site does (`service.windows.occlude`);
-    here a network meets such gaps under the label of the whole sequence, so that they are no news
-    to it. A one-dimensional cutout (DeVries and Taylor, 2017, arXiv:1708.04552).
+    here a network meets gaps, anywhere in an insert, under the label of the whole sequence, so that
+    those of scoring look like its training data. A one-dimensional cutout (DeVries and Taylor,
+    2017, arXiv:1708.04552).
 
     Attributes:
       share: probability with which a row has a gap.

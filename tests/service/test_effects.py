@@ -63,7 +63,9 @@ applications = st.sampled_from([None, calibrated(True, False), calibrated(True, 
 
 
 @given(seeds, applications)
-def test_swapping_the_alleles_negates_the_effect_and_keeps_the_rest(rng, applied):
+def test_swapping_the_alleles_negates_the_effect_and_keeps_the_rest_of_what_lies_about_zero(
+    rng, applied
+):
     mu, sigma = outputs(rng)
     one = effect_distribution(mu, sigma, 0.8, applied)
     two = effect_distribution(mu[:, :, ::-1], sigma[:, :, ::-1], 0.8, applied)
@@ -89,6 +91,31 @@ def test_equal_alleles_have_no_effect_whatever_the_members_say(rng):
     fitted = effect_distribution(mu, sigma, 0.9, calibrated(True, True))
     assert (fitted.p_sign == 0.5).all()
     assert (fitted.sd > 0).all(), "members may agree and be wrong together"
+
+
+def test_where_components_do_not_lie_about_zero_little_predicted_is_a_small_loss():
+    shape = CALIBRATION["shape"] | {"small_centre": 0.01, "large_centre": -1.5}
+    mu, sigma = outputs(np.random.default_rng(0))
+    mu[:, :, 1] = mu[:, :, 0]
+    calibration = Calibration.from_card(CALIBRATION | {"shape": shape}, ["K562", "HepG2"])
+    found = effect_distribution(mu, sigma, 0.8, calibration.applied(["K562", "HepG2"], [True] * 2))
+    true = calibration.shape.distribution(found.effect, found.epistemic, found.occlusion)
+    assert (found.effect == 0).all()
+    assert (found.expected < 0).all()
+    np.testing.assert_allclose(found.p_sign, true.cdf(np.zeros_like(found.effect)))
+    assert (found.p_sign < 0.5).all(), "a small gain is likelier than a large loss"
+    # Half of the probability outside is below, and the wide component lies there.
+    wide = effect_distribution(mu, sigma, 0.99, calibration.applied(["K562", "HepG2"], [True] * 2))
+    assert (-wide.lower > wide.upper).all()
+    # One sequence twice is no change: nothing is expected of it, calibrated or not.
+    twice = np.array([True, False, True])
+    same = effect_distribution(
+        mu, sigma, 0.8, calibration.applied(["K562", "HepG2"], [True] * 2), twice
+    )
+    for name in ("expected", "sd", "lower", "upper"):
+        assert (getattr(same, name)[twice] == 0).all()
+        np.testing.assert_array_equal(getattr(same, name)[1], getattr(found, name)[1])
+    assert (same.p_sign[twice] == 0.5).all()
 
 
 @given(seeds)

@@ -137,7 +137,7 @@ def test_a_permuted_list_gets_the_permuted_answer(scorer):
     assert [row.rank for row in other.by_input()] == [ranks[i] for i in order]
 
 
-def test_swapped_alleles_swap_the_tiers(scorer, models, tmp_path):
+def test_swapped_alleles_swap_the_tiers_of_what_lies_about_zero(scorer, models, tmp_path):
     swapped = [Variant(v.contig, v.pos, v.alt, v.ref) for v in VARIANTS]
     bases = list(GENOME)
     for one in swapped:

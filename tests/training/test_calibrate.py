@@ -107,9 +107,9 @@ def test_the_entry_says_what_was_fitted_and_the_service_takes_it(calibrated, dat
 def test_each_element_is_read_from_its_target_before_any_calibration(calibrated):
     table = calibrated[1].table("Calibration, one locus left out")
     for element in ("GP1BB", "PKLR", "F9", "LDLR", "SORT1", "ZFAND3"):
-        # The other target would be off by a multiple of the effects, which are of several log2. The
-        # rest is of the locus that lies far off: a fit expects a little of that everywhere.
-        assert NOISE / 2 < table.cell(element, "RMS error") < 4 * NOISE
+        # The other target would be off by a multiple of the effects, which are of several log2. A
+        # locus lies 40 times the noise off, and a fit expects a little of that everywhere.
+        assert table.cell(element, "RMS error") < 4 * NOISE
 
 
 def test_the_entry_says_what_was_hidden_and_a_look_at_other_sizes_is_not_saved(

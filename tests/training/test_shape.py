@@ -96,16 +96,18 @@ def test_where_effects_lie_that_nobody_foresaw_comes_back_and_both_tails_hold(me
     assert even.small_centre == even.large_centre == 0
     tails = [evidence.measured(shape).cdf(evidence.value) for shape in (found, even)]
     # Losses that a distribution about zero did not expect, and gains that did not come.
-    for share, wanted in (((tails[0] < 0.05).mean(), 0.05), ((tails[0] > 0.95).mean(), 0.05)):
-        assert share == pytest.approx(wanted, abs=0.012)
+    for share in ((tails[0] < 0.05).mean(), (tails[0] > 0.95).mean()):
+        assert share == pytest.approx(0.05, abs=0.012)
     assert (tails[1] < 0.05).mean() > 0.065
     assert (tails[1] > 0.95).mean() < 0.045
-    assert abs(fit_shape(simulated()).large_centre) < 0.08, "none where there is none"
+    if members:
+        assert abs(fit_shape(simulated()).large_centre) < 0.08, "none where there is none"
 
 
+@pytest.mark.parametrize("far", [0, 1])
 @pytest.mark.parametrize("about_zero", [True, False])
 @pytest.mark.parametrize("kind", ["members", "one member", "no model"])
-def test_the_slope_of_the_likelihood_is_its_slope(monkeypatch, kind, about_zero):
+def test_the_slope_of_the_likelihood_is_its_slope(monkeypatch, kind, about_zero, far):
     evidence = simulated(n=400, members=kind == "members", shape=LOPSIDED)
     if kind == "no model":
         evidence = evidence.blind()
@@ -114,7 +116,8 @@ def test_the_slope_of_the_likelihood_is_its_slope(monkeypatch, kind, about_zero)
     def search(loss, x, **_):
         rng = np.random.default_rng(0)
         for _ in range(3):
-            at = x + rng.normal(0, 0.1, len(x))
+            # Far off as well, where measurements are all but impossible under either component.
+            at = x + rng.normal(0, 0.1, len(x)) - np.repeat([0, 4, 0], [2, 2, len(x) - 4]) * far
             found.append((loss(at)[1], approx_fprime(at, lambda y: loss(y)[0], 1e-6)))
         return SimpleNamespace(success=True, fun=0.0, x=x)
 
@@ -122,7 +125,7 @@ def test_the_slope_of_the_likelihood_is_its_slope(monkeypatch, kind, about_zero)
     fit_shape(evidence, about_zero=about_zero)
     assert len(found) == 9  # three starts
     for slope, wanted in found:
-        np.testing.assert_allclose(slope, wanted, atol=2e-4, rtol=1e-4)
+        np.testing.assert_allclose(slope, wanted, atol=1e-4 * (2 + np.abs(wanted).max()))
 
 
 def test_what_is_expected_is_of_the_fit_without_the_locus():

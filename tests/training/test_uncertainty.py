@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from service.mixture import Mixture
 from service.triage import TIERS, Tier, triage
 from tests.toy_models import SumModel, write_model
-from tests.training.test_shape import TRUTH, simulated
+from tests.training.test_shape import LOPSIDED, TRUTH, simulated
 from tests.training.toy_cagi5 import write_cagi5
 from training import cli
 from training.card import read_card
@@ -29,6 +29,7 @@ from training.evaluation.uncertainty_tables import layout
 
 SAID = "predicted share with its error"
 KINDS = ("loss", "gain")
+WAYS = ("lowers", "raises")
 
 
 def of_elements(seed, n=3000):
@@ -97,10 +98,10 @@ def test_each_direction_has_a_row_of_its_own(report):
     apart = report.table("Sign of the measurement, by the direction of what is expected")
     assert [row[0] for row in apart.rows] == [
         label
-        for kind in ("lowers", "raises")
+        for kind in WAYS
         for label in (*(f"{kind}, fifth {k} of 5" for k in range(1, 6)), kind)
     ]
-    lowers, raises = (apart.rows[k] for k in (5, 11))
+    lowers, raises = (next(row for row in apart.rows if row[0] == kind) for kind in WAYS)
     assert lowers[1] + raises[1] == whole.cell("all", "n")
     for k in (3, 4):  # what is said, and the share
         parts = [row[1] * getattr(row[k], "value", row[k]) for row in (lowers, raises)]
@@ -110,7 +111,7 @@ def test_each_direction_has_a_row_of_its_own(report):
         assert abs(row[3] - row[4].value) < 0.03 + 2 / np.sqrt(row[1]), row
 
 
-def test_a_lopsided_truth_under_an_even_distribution_is_found_out_by_direction(fitted):
+def test_signs_that_lean_more_than_was_said_are_found_out_by_direction(fitted):
     other, table = of_elements(1)
     judged = judge(fitted, other, table, exported(other))
     # Signs of half of the gains turn out wrong: none of the fits has seen that.
@@ -120,9 +121,23 @@ def test_a_lopsided_truth_under_an_even_distribution_is_found_out_by_direction(f
         "Sign of the measurement, by the direction of what is expected"
     )
     said, share = (found.columns.index(name) for name in (SAID, "share"))
-    lowers, raises = (found.rows[k] for k in (5, 11))
+    lowers, raises = (next(row for row in found.rows if row[0] == kind) for kind in WAYS)
     assert lowers[share].low > lowers[said] + 0.1
     assert raises[share].high < raises[said] - 0.1
+
+
+def test_one_lopsided_shape_lies_where_effects_do_and_says_more_than_one_about_zero():
+    names = [name for name in ELEMENTS if name in {"F9", "GP1BB", "HBB", "LDLR"}]
+    evidence = simulated(3, 1200, shape=LOPSIDED)
+    element = np.array([names[k % len(names)] for k in range(1200)])
+    evidence = dataclasses.replace(evidence, locus=element)
+    table = pd.DataFrame({"element": element, "pos": np.arange(1200) // 3, "confidence": 0.5})
+    judged = judge(fit_left_out(evidence), evidence, table, exported(evidence))
+    assert (judged.blind.mean == 0).all()
+    assert (judged.lopsided.mean[1] < -0.1).all()
+    value = evidence.value
+    loss = [-np.log(m.density(value)).mean() for m in (judged.lopsided, judged.blind)]
+    assert loss[0] < loss[1] - 0.01
 
 
 def test_calls_are_wrong_as_often_as_they_were_said_to_be(report):

@@ -15,6 +15,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
+from scipy.special import logsumexp
+from scipy.stats import norm
 
 from service.calibration import Shape
 from service.effects import Effects
@@ -29,7 +31,6 @@ _TOLERANCE = 1e-8
 """Relative, of the mean log-likelihood: far below what one measurement of 10,000 adds to it."""
 _FEATURES = [0, 1, 1]
 """Feature that each dependence is on: weight on effect and spread, SDs on spread."""
-_ROOT_TWO_PI = np.sqrt(2 * np.pi)
 _STARTS = ((1.0, 2.0, 0.2, 1.0, -1.0), (0.3, 3.0, 0.1, 2.0, -2.0), (1.0, 1.0, 0.3, 3.0, 0.0))
 """Slopes, SDs in units of the typical deviation, and log-odds of the wide component."""
 
@@ -111,30 +112,31 @@ def fit_shape(evidence: Evidence, start: Shape | None = None, *, about_zero: boo
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """The likelihood as a function of a vector x that may go anywhere.
+    """The likelihood as a function of one vector x, within the bounds of `search`.
 
-    x: log slopes, log of the narrow SD and of what the wide one has more, log-odds; what these owe
-    to one SD of a feature; share of the effect of hiding; centres. The SDs and the log-odds are
-    those of a variant whose features are typical.
+    x (5 + n_dependences + reads_occlusion + n_centres,), in this order: log slopes of both
+    components; log of the narrow SD, and of what the wide one has more; log-odds of the wide one;
+    what weight and SDs owe to one SD of a feature; share of the effect of hiding; centres. SDs and
+    log-odds are those of a variant whose features are average.
 
     Attributes:
       evidence: n measured effects.
-      floors: of effect and spread.
+      floors: of the sizes of effect and epistemic SD, log2 units.
       spread: (n,) log of the epistemic SD; 0 without members.
-      centre: means of the features: size of the effect, spread.
-      scale: their SDs.
-      n_by: how many dependences on features there are, of three.
+      feature_mean: (2,) of log size and spread.
+      feature_sd: (2,) of the same.
+      n_dependences: of weight and SDs on features, of three.
       reads_occlusion: whether anything was hidden.
       n_centres: 2, or 0 where both components lie about zero.
-      typical: root mean square of the measured effects.
+      typical: root mean square of the measured effects, log2 units.
     """
 
     evidence: Evidence
     floors: tuple[float, float]
     spread: Floats
-    centre: Floats
-    scale: Floats
-    n_by: int
+    feature_mean: Floats
+    feature_sd: Floats
+    n_dependences: int
     reads_occlusion: bool
     n_centres: int
     typical: float
@@ -154,17 +156,17 @@ class _Problem:
             evidence=evidence,
             floors=floors,
             spread=spread,
-            centre=np.array([weight @ size, weight @ spread]),
-            scale=np.array([float(np.std(x)) or 1.0 for x in (size, spread)]),
+            feature_mean=np.array([weight @ size, weight @ spread]),
+            feature_sd=np.array([float(np.std(x)) or 1.0 for x in (size, spread)]),
             # A model that says nothing has no feature, one without members one of three.
-            n_by=0 if np.ptp(size) == 0 else 3 if has_members else 1,
+            n_dependences=0 if np.ptp(size) == 0 else 3 if has_members else 1,
             reads_occlusion=bool(np.isfinite(evidence.occlusion).any()),
             n_centres=n_centres,
             typical=max(float(np.sqrt(weight @ np.square(evidence.value))), 1e-6),
         )
 
     def starts(self) -> list[Floats]:
-        rest = np.zeros(self.n_by + self.reads_occlusion + self.n_centres)
+        rest = np.zeros(self.n_dependences + self.reads_occlusion + self.n_centres)
         return [
             np.array([*np.log([a, b, c * self.typical, d * self.typical]), odds, *rest])
             for a, b, c, d, odds in _STARTS
@@ -172,37 +174,36 @@ class _Problem:
 
     def shape_of(self, x: Floats) -> Shape:
         slopes, sds, odds = np.exp(x[:2]), np.exp(x[2:4]), x[4]
-        by, centre = np.zeros(3), self.centre
-        by[: self.n_by] = x[5 : 5 + self.n_by] / self.scale[_FEATURES[: self.n_by]]
-        hiding = x[5 + self.n_by :][: self.reads_occlusion]
+        n, dependence, mean = self.n_dependences, np.zeros(3), self.feature_mean
+        dependence[:n] = x[5 : 5 + n] / self.feature_sd[_FEATURES[:n]]
         centres = x[len(x) - self.n_centres :] if self.n_centres else np.zeros(2)
         return Shape(
             small_slope=float(slopes[0]),
             large_slope=float(slopes[1]),
-            small_sd=float(sds[0] * np.exp(-by[2] * centre[1])),
+            small_sd=float(sds[0] * np.exp(-dependence[2] * mean[1])),
             # The wide one is at least as wide, so that the two cannot change places.
-            large_sd=float((sds[0] + sds[1]) * np.exp(-by[2] * centre[1])),
-            intercept=float(odds - by[0] * centre[0] - by[1] * centre[1]),
-            by_effect=float(by[0]),
-            by_spread=float(by[1]),
-            sd_by_spread=float(by[2]),
+            large_sd=float((sds[0] + sds[1]) * np.exp(-dependence[2] * mean[1])),
+            intercept=float(odds - dependence[:2] @ mean),
+            by_effect=float(dependence[0]),
+            by_spread=float(dependence[1]),
+            sd_by_spread=float(dependence[2]),
             effect_floor=self.floors[0],
             spread_floor=self.floors[1],
-            by_occlusion=float(hiding.sum()),
+            by_occlusion=float(x[5 + n]) if self.reads_occlusion else 0.0,
             small_centre=float(centres[0]),
             large_centre=float(centres[1]),
         )
 
     def inverse(self, shape: Shape) -> Floats:
-        by = np.array([shape.by_effect, shape.by_spread, shape.sd_by_spread])
-        factor = np.exp(by[2] * self.centre[1])
+        dependence = np.array([shape.by_effect, shape.by_spread, shape.sd_by_spread])
+        factor = np.exp(dependence[2] * self.feature_mean[1])
         narrow, wide = shape.small_sd * factor, (shape.large_sd - shape.small_sd) * factor
         return np.concatenate(
             [
                 np.log(np.maximum([shape.small_slope, shape.large_slope], 1e-4)),
                 np.log([narrow, max(wide, 1e-6)]),
-                [shape.intercept + by[:2] @ self.centre],
-                (by * self.scale[_FEATURES])[: self.n_by],
+                [shape.intercept + dependence[:2] @ self.feature_mean],
+                (dependence * self.feature_sd[_FEATURES])[: self.n_dependences],
                 [shape.by_occlusion] * self.reads_occlusion,
                 [shape.small_centre, shape.large_centre][: self.n_centres],
             ]
@@ -212,41 +213,42 @@ class _Problem:
         """Negative log-likelihood and ridge, and their derivative by each element of x."""
         evidence, weight, shape = self.evidence, self.evidence.weight, self.shape_of(x)
         occlusion = np.nan_to_num(evidence.occlusion)
-        effect = evidence.effect + shape.by_occlusion * occlusion
-        true, measured = evidence.true(shape), evidence.measured(shape)
+        effect = shape.corrected(evidence.effect, evidence.occlusion)
+        true = evidence.true(shape)
+        measured = true.widened(evidence.error)
         z = (evidence.value - measured.mean) / measured.sd
-        density = measured.density(evidence.value) + 1e-300
-        # Probability that a measurement is of the wide component.
-        wide = (
-            measured.weight * np.exp(-0.5 * z[1] ** 2) / (measured.sd[1] * _ROOT_TWO_PI * density)
-        )
-        belongs = weight * np.stack([1 - wide, wide])
-        # Of the log-likelihood, by the odds, means and log SDs of each measurement.
-        by_odds = weight * (wide - measured.weight)
-        by_mean = belongs * z / measured.sd
-        by_log_sd = belongs * (z**2 - 1) * (true.sd / measured.sd) ** 2
+        with np.errstate(divide="ignore"):  # a weight of 0 has a logarithm of its own
+            log_weight = np.log(np.stack([1 - measured.weight, measured.weight]))
+        log_part = log_weight + norm.logpdf(z) - np.log(measured.sd)
+        log_density = logsumexp(log_part, axis=0)
+        # Probability that a measurement is of each component, times its weight in the fit.
+        belongs = weight * np.exp(log_part - log_density)
+        # Derivatives of the log-likelihood of each measurement, by the log-odds, and by the mean
+        # and the log SD of the true effect in each component.
+        to_odds = belongs[1] - weight * measured.weight
+        to_mean = belongs * z / measured.sd
+        to_log_sd = belongs * (z**2 - 1) * (true.sd / measured.sd) ** 2
         slopes = np.array([shape.small_slope, shape.large_slope])
         size = np.abs(effect) + self.floors[0]
-        by_effect = slopes @ by_mean + by_odds * shape.by_effect * np.sign(effect) / size
+        to_effect = slopes @ to_mean + to_odds * shape.by_effect * np.sign(effect) / size
         features = np.stack([np.log(size), self.spread, self.spread])
-        features -= self.centre[_FEATURES, None]
-        by_feature = np.stack([by_odds, by_odds, by_log_sd.sum(axis=0)]) * features
-        narrow = shape.small_sd / shape.large_sd
-        by_sd = by_log_sd.sum(axis=1)
+        features -= self.feature_mean[_FEATURES, None]
+        to_dependence = np.stack([to_odds, to_odds, to_log_sd.sum(axis=0)]) * features
+        narrow, to_sd = shape.small_sd / shape.large_sd, to_log_sd.sum(axis=1)
         gain = np.concatenate(
             [
-                slopes * (by_mean @ effect),
-                [by_sd[0] + narrow * by_sd[1], (1 - narrow) * by_sd[1]],
-                [by_odds.sum()],
-                (by_feature.sum(axis=1) / self.scale[_FEATURES])[: self.n_by],
-                [by_effect @ occlusion] * self.reads_occlusion,
-                by_mean.sum(axis=1)[: self.n_centres],
+                slopes * (to_mean @ effect),
+                [to_sd[0] + narrow * to_sd[1], (1 - narrow) * to_sd[1]],
+                [to_odds.sum()],
+                (to_dependence.sum(axis=1) / self.feature_sd[_FEATURES])[: self.n_dependences],
+                [to_effect @ occlusion] * self.reads_occlusion,
+                to_mean.sum(axis=1)[: self.n_centres],
             ]
         )
-        by = np.zeros(len(x))
-        by[5 : 5 + self.n_by] = x[5 : 5 + self.n_by]
-        value = float(-weight @ np.log(density) + _RIDGE * by @ by)
-        return value, np.asarray(2 * _RIDGE * by - gain, np.float64)
+        ridged = np.zeros(len(x))
+        ridged[5 : 5 + self.n_dependences] = x[5 : 5 + self.n_dependences]
+        value = float(-weight @ log_density + _RIDGE * ridged @ ridged)
+        return value, np.asarray(2 * _RIDGE * ridged - gain, np.float64)
 
     def value(self, x: Floats) -> float:
         return self.loss(x)[0]
@@ -254,7 +256,7 @@ class _Problem:
     def search(self, x: Floats) -> OptimizeResult:
         bounds = (
             [(-9.0, 5.0)] * 4
-            + [(-12.0, 12.0)] * (1 + self.n_by)
+            + [(-12.0, 12.0)] * (1 + self.n_dependences)
             # Beyond the whole effect of hiding, either way, it would be no share of it.
             + [(-2.0, 2.0)] * self.reads_occlusion
             # Farther off, a centre would be an effect of its own.

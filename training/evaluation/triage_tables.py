@@ -81,6 +81,8 @@ def calls_by_element(judged: Judged, counts: Floats, rate: float) -> Table:
 def tiers_kept(judged: Judged, counts: Floats, threshold: float = BEYOND) -> Table:
     """The very event that an error rate is about, for calls of an effect and for calls of none.
 
+    Losses and gains stand by themselves too, though the rate is promised of both together.
+
     A call of an effect is wrong where it is not beyond the threshold in its direction, one of none
     where it is beyond it in either. `service.triage` makes no calls of none: they are made here, by
     its rule, to show why. Measurements have noise: so beside the share of them that speak against

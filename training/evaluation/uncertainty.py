@@ -2,7 +2,8 @@
 
 `release set -> a distribution for each locus, fitted without it -> that locus in the judged set`.
 The judged set is the challenge for reporting, or the release set itself for choices.
-Beside it stand two references: a constant width about zero, and what the model's own sigma says.
+Beside it stand references: one shape for every variant, about zero and wherever it lies best; a
+constant width about zero; and what the model's own sigma says.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ def layout(
         f"{split.capitalize()} set. For every locus the distribution and its levels were fitted on "
         "the release set without that locus (the two TERT sets are one); nothing was fitted here.",
         "one shape about zero: two normals as in ours, fitted alike, but the same for every "
-        "variant. one lopsided shape: the same, but wherever its components lie best: what is "
-        "gained over it is the model's. constant width: normal about zero, its SD "
+        "variant. one lopsided shape: the same, but wherever its components lie best; what is "
+        "gained over this one is the model's. constant width: normal about zero, its SD "
         "the root mean square of the release set's other loci, each with the same weight. as "
         "exported: normal about the effect with the model's own spread and sigma.",
         "Coverage is of the measured effect by the distribution of the true one, widened by the "
@@ -188,11 +188,14 @@ def _signs_by_direction(judged: Judged, counts: Floats) -> Table:
 def _parts(
     judged: Judged, rows: NDArray[np.bool_], n_parts: int, name: str
 ) -> dict[str, NDArray[np.bool_]]:
-    """Equal parts of the rows that have a sign, by how sure it is of the measurement; then all."""
+    """Equal parts of the rows, by the probability that a measurement has the sign of `expected`.
+
+    Rows without a sign, of what is expected or measured, are left out; the last part is all others.
+    """
     rows = rows & (judged.evidence.value != 0) & (judged.expected != 0)
-    above = judged.measured.above_zero()[rows]
+    said = judged.measured.has_sign(judged.expected > 0)
     part = np.full(len(rows), -1)
-    part[rows] = ranked_parts(np.where(judged.expected[rows] > 0, above, 1 - above), n_parts)
+    part[rows] = ranked_parts(said[rows], n_parts)
     return {
         **{f"{name} {k + 1} of {n_parts}": part == k for k in range(n_parts)},
         _ALL: rows,
@@ -203,10 +206,7 @@ def _sign_table(
     title: str, judged: Judged, counts: Floats, parts: dict[str, NDArray[np.bool_]]
 ) -> Table:
     up = judged.expected > 0
-    sure, said = (
-        np.where(up, above, 1 - above)
-        for above in (judged.true.above_zero(), judged.measured.above_zero())
-    )
+    sure, said = judged.true.has_sign(up), judged.measured.has_sign(up)
     has = ((judged.evidence.value > 0) == up).astype(np.float64)
     rows: list[list[Cell]] = []
     for label, at in parts.items():
