@@ -28,7 +28,7 @@ def judged_of(effect, value, error=0.05, sd=0.1):
     locus = np.array([locus_of(name) for name in element])
     errors = np.full(n, error)
     true = Mixture.normal(effect, np.full(n, sd))
-    other = dict.fromkeys(("repeat", "blind", "constant", "exported"), true)
+    other = dict.fromkeys(("repeat", "blind", "lopsided", "constant", "exported"), true)
     return Judged(
         element=element,
         position=np.tile(np.arange(PER_ELEMENT) // 2, len(ELEMENTS)),
