@@ -139,6 +139,7 @@ def test_a_score_that_can_be_counted_by_hand(tmp_path, cohort, scorer):
     assert float(info[b"VARSIGMA_K562_EPISTEMIC"]) == abs(plus + minus) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", [OutputFormat.VCF, OutputFormat.TSV])
 def test_chunks_do_not_show(tmp_path, cohort, scorer, monkeypatch, style):
     vcf = cohort.write(tmp_path / "in.vcf")

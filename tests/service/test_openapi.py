@@ -50,6 +50,7 @@ def app(toy_models_dir, tmp_path_factory):
     app.state.engine.close()
 
 
+@pytest.mark.slow
 def test_the_interface_is_what_it_says(app):
     # The engine itself: its pytest fixture needs an attribute that pytest 9.2 no longer has.
     config = SchemathesisConfig.from_dict(CONFIG)

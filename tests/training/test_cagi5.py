@@ -79,6 +79,7 @@ def test_each_model_leaves_its_means_in_the_log(reports, models_dir, log):
             )
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_logged_too(toy_data, models_dir, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"CAGI5 needs the targets \['HepG2'\]"):
         run(toy_data, models_dir, tmp_path / "log", names=["k562_only"])
@@ -94,6 +95,7 @@ def test_a_failed_run_is_logged_too(toy_data, models_dir, tmp_path, monkeypatch)
     assert (line["event"], line["model"], line["means"]) == ("failed", "sees", {})
 
 
+@pytest.mark.slow
 def test_the_release_set_is_not_logged(toy_data, models_dir, tmp_path):
     found = run(toy_data, models_dir, tmp_path / "log", names=["sees"], split="release")
     assert not (tmp_path / "log").exists()
@@ -250,6 +252,7 @@ def test_published_figures_stand_beside_ours(reports):
     assert "only PKLR was assayed in K562" in str(reports["sees"])
 
 
+@pytest.mark.slow
 def test_each_window_has_its_own_reference(toy_data, models_dir, tmp_path, monkeypatch):
     seen = []
 
@@ -265,6 +268,7 @@ def test_each_window_has_its_own_reference(toy_data, models_dir, tmp_path, monke
     assert seen == [genomic, True, construct, False]
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_report(reports, toy_data, models_dir, tmp_path):
     alone = run(toy_data, models_dir, tmp_path / "log", names=["inverted"])
     assert alone["inverted"] == reports["inverted"]

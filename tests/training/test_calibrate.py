@@ -112,6 +112,7 @@ def test_each_element_is_read_from_its_target_before_any_calibration(calibrated)
         assert table.cell(element, "RMS error") < 4 * NOISE
 
 
+@pytest.mark.slow
 def test_the_entry_says_what_was_hidden_and_a_look_at_other_sizes_is_not_saved(
     calibrated, models_dir, data_dir
 ):

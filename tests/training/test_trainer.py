@@ -76,6 +76,7 @@ VARIED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "sampler", "architecture"), VARIED, ids=lambda part: type(part).__name__
 )

@@ -38,6 +38,7 @@ def test_from_members_to_a_model_on_the_command_line(monkeypatch, table, runs, h
     assert read_card(tmp_path / "models" / "pupil").seeds == (1, 2)
 
 
+@pytest.mark.slow
 def test_offsets_on_the_command_line_reach_graph_student_and_cards(
     monkeypatch, table, runs, teachers, tmp_path
 ):
