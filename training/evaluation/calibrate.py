@@ -39,8 +39,9 @@ from training.evaluation.shape import (
 OPTIONS = ScoringOptions(strands=2, shifts=(0,))
 """The passes that the distribution is fitted for: those of the service's default."""
 OCCLUDED = 7
-"""Bases hidden around a single-base change. Mean CRPS of varsigma-1 on release loci left out of the
-fit: 0.155 with 7 or 5, 0.157 with none (`varsigma-train calibrate`, `--occluded N --no-save`)."""
+"""Bases hidden around a single-base change. Chosen with five other networks in varsigma-1 and both
+components about zero: mean CRPS of release loci left out of the fit 0.155 with 7 or 5, 0.157 with
+none (`varsigma-train calibrate`, `--occluded N --no-save`, at commit 693c040)."""
 
 
 def evidence_of(predicted: Predictions, table: pd.DataFrame, data_dir: Path) -> Evidence:
